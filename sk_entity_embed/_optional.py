@@ -1,0 +1,40 @@
+"""Packages that only some users need: imported where used, missed with a helpful message."""
+
+from importlib import import_module
+
+
+def import_optional(name, *, extra, purpose=None):
+    """Import a package that belongs to an extra of this library.
+
+    Parameters
+    ----------
+    name : str
+        The module to import, for example ``"matplotlib.pyplot"``.
+
+    extra : str
+        The extra of sk-entity-embed that installs it, for example ``"map"``.
+
+    purpose : str, default=None
+        What needs the package, to open the message with. None: this feature.
+
+    Returns
+    -------
+    module : module
+        The imported module.
+
+    Raises
+    ------
+    ImportError
+        If the package is not installed. An error inside an installed package passes unchanged.
+    """
+    try:
+        return import_module(name)
+    except ModuleNotFoundError as error:
+        package = name.partition(".")[0]
+        if error.name is None or error.name.partition(".")[0] != package:
+            raise  # the package is there; something that it needs itself is not
+        raise ImportError(
+            f"{purpose or 'This feature'} needs {package}, which is not installed. It comes with "
+            f"the extra '{extra}':\n    pip install 'sk-entity-embed[{extra}]'",
+            name=package,
+        ) from error
