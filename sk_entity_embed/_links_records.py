@@ -1,0 +1,127 @@
+"""What crosses the seam when links are trained: pairs in, a recipe in, two tables of vectors out.
+
+Codes here are 0-based positions in the two tables; entities without a usable code were left
+out before.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class LinkPairs:
+    """Pairs of entities, and what is known of each pair.
+
+    Parameters
+    ----------
+    left, right : ndarray of shape (n_pairs,), int32 or int64
+        Row of each entity in the left and in the right table.
+    value : ndarray of shape (n_pairs,), float32, or None
+        ``None``: every pair is a link. For ``kind="binary"`` 1 is a link and 0 a known non-link,
+        for ``kind="rating"`` any real number.
+    weight : ndarray of shape (n_pairs,), float32, or None
+        Confidence of each pair, >= 0; ``None`` is 1 everywhere. A pair given twice counts twice.
+    n_left, n_right : int
+        Rows of the two tables.
+    kind : {"links", "binary", "rating"}
+        What `value` means.
+    """
+
+    left: np.ndarray
+    right: np.ndarray
+    value: np.ndarray | None
+    weight: np.ndarray | None
+    n_left: int
+    n_right: int
+    kind: str = "links"
+
+
+@dataclass(frozen=True)
+class LinkSpec:
+    """How to train. ``"auto"`` leaves a choice to the solver; `TrainedLinks` says what it became.
+
+    Parameters
+    ----------
+    n_components : int
+        Width of both tables.
+    solver : {"auto", "exact", "sgd"}
+        ``"exact"``: alternating weighted least squares with every non-link as a weak negative.
+        ``"sgd"``: batches of pairs. ``"auto"``: exact for links and non-links, sgd for ratings.
+    loss : {"auto", "softmax", "logistic", "squared_error"}
+        Of the sgd solver. ``"squared_error"`` on links is the method of the article
+        "Neural Network Embeddings Explained": cosine, scaled, against +1 and -1. The exact
+        solver knows ``"squared_error"`` only.
+    n_negatives : int or "auto"
+        Drawn non-links: for each pair with ``"squared_error"`` and ``"logistic"``, shared by
+        the batch with ``"softmax"``, where ``"auto"`` means the other pairs of the batch.
+    negative_sampling : {"auto", "uniform", "popularity"}
+        Chance of an entity to be drawn as a non-link: all alike, or count ** 0.75.
+    max_epochs : int or "auto"
+        Passes over the pairs; sweeps over both tables for the exact solver.
+    batch_size : int or "auto"
+        Pairs a step of the sgd solver.
+    learning_rate : float or "auto"
+        Of the sgd solver, before its linear decay.
+    weight_decay : float, None or "auto"
+        L2 penalty of the vectors; None is 0. For the exact solver ``"auto"`` chooses on held-back
+        pairs.
+    negative_weight : float or "auto"
+        Weight of a non-link beside a link of weight 1 in the exact solver.
+    """
+
+    n_components: int = 50
+    solver: str = "auto"
+    loss: str = "auto"
+    n_negatives: int | str = "auto"
+    negative_sampling: str = "auto"
+    max_epochs: int | str = "auto"
+    batch_size: int | str = "auto"
+    learning_rate: float | str = "auto"
+    weight_decay: float | str | None = "auto"
+    negative_weight: float | str = "auto"
+
+
+@dataclass(frozen=True)
+class TrainedLinks:
+    """Two tables of vectors and the numbers that a fold-in needs.
+
+    Parameters
+    ----------
+    left_vectors, right_vectors : ndarray of shape (n_left or n_right, n_components), float32
+        The score of a pair is the dot product of its two vectors, plus the biases.
+    left_bias, right_bias : ndarray of shape (n_left or n_right,), float32
+        Zeros unless ratings were learned.
+    intercept : float
+        Zero unless ratings were learned.
+    solver, loss : str
+        What ``"auto"`` became.
+    confidence : float
+        Weight of a link of sample weight 1 (the c of the fold-in).
+    negative_weight : float
+        Weight of a non-link (w0 of the fold-in).
+    ridge, ridge_power : float
+        The penalty of an entity with k links is ``ridge * (k + negative_weight * n) **
+        ridge_power`` with n the rows of the other table (nu is `ridge_power`).
+    history : list of dict
+        A record per epoch: ``epoch``, ``loss``, ``seconds``.
+    n_epochs : int
+        Epochs (sweeps) that were run.
+    interrupted : bool
+        Whether Ctrl-C ended the training.
+    """
+
+    left_vectors: np.ndarray
+    right_vectors: np.ndarray
+    left_bias: np.ndarray
+    right_bias: np.ndarray
+    intercept: float
+    solver: str
+    loss: str
+    confidence: float = 1.0
+    negative_weight: float = 0.0
+    ridge: float = 0.0
+    ridge_power: float = 0.0
+    history: list = field(default_factory=list)
+    n_epochs: int = 0
+    interrupted: bool = False

@@ -1,0 +1,232 @@
+"""Vectors of linked entities by least squares, one table at a time in closed form.
+
+Every pair that is not a link counts as a weak non-link. For one entity with links l, vectors v_l of
+the other table, confidences c_l and targets t_l (1 for a link, 0 for a known non-link), the best
+vector minimises ::
+
+    sum_l c_l (t_l - x.v_l)^2  +  w0 sum_all (x.v)^2  +  r |x|^2
+
+The sum over all of the other table is x' (w0 V'V) x, the same for every entity, so its cost does
+not grow with the number of non-links [1]_. In the basis of its eigenvectors, divided by the
+square root of eigenvalue + r, that term is the identity: an entity with k links needs a k x k
+system where k is below the width of the table, and one as wide as the table where it is not.
+
+References
+----------
+.. [1] Y. Hu, Y. Koren, C. Volinsky, "Collaborative Filtering for Implicit Feedback Datasets",
+   ICDM 2008. https://doi.org/10.1109/ICDM.2008.22
+"""
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy import sparse
+
+_CELLS = 1_000_000  # floats gathered at a time: what a cache holds, measured by bench_links.py
+_SLACK = 1.15  # entities solved in one batch may have up to 15 % more links than the smallest
+
+
+@dataclass(frozen=True)
+class Penalty:
+    """What is held against large vectors: `negative_weight` w0, and ridge * (k + w0 n) ** power."""
+
+    negative_weight: float
+    ridge: float
+    power: float
+
+    def of(self, mass, n_other):
+        """The ridge of entities whose links weigh `mass`."""
+        return self.ridge * (mass + self.negative_weight * n_other) ** self.power
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """Entities with about equally many links, laid out as one rectangle of codes."""
+
+    rows: torch.Tensor  # (B,)
+    codes: torch.Tensor  # (B * k,), the row past the end of the table fills up
+    width: int  # k
+    mass: torch.Tensor  # (B,), sum of the confidences
+    root: torch.Tensor | None  # (B, k), square roots of the confidences, None: all 1
+    target: torch.Tensor | None  # (B, k), confidence root times target, None: all 1
+    n_filled: int  # codes that only fill up
+    constant: float  # sum of confidence * target ** 2
+
+
+class Side:
+    """The links of every entity of one table, batched by their number once for all sweeps."""
+
+    def __init__(self, links, targets, n_components, device):
+        self.n_rows, self.n_other = links.shape
+        self._device = device
+        self._unit = targets is None and bool((links.data == 1).all())
+        degree = np.diff(links.indptr)
+        order = np.argsort(degree, kind="stable")
+        order = order[degree[order] > 0]
+        self.batches = [
+            self._batch(links, targets, rows, degree[rows])
+            for rows in _groups(order, degree[order], n_components)
+        ]
+        mass = np.asarray(links.sum(axis=1), dtype=np.float32).ravel()
+        self.mass = torch.from_numpy(mass).to(device)
+
+    def _batch(self, links, targets, rows, degree):
+        width = int(degree[-1])
+        slots = np.arange(width)
+        at = links.indptr[rows].astype(np.int64)[:, None] + slots
+        beyond = slots >= degree[:, None]
+        filled = bool(degree[0] < width)
+        if filled:
+            at[beyond] = 0
+        codes = links.indices[at]
+        root = target = None
+        constant = float(degree.sum())
+        mass = degree
+        if filled:
+            codes[beyond] = self.n_other
+        if not self._unit:
+            weight = links.data[at]
+            if filled:
+                weight[beyond] = 0
+            mass = weight.sum(axis=1)
+            root = np.sqrt(weight)
+            aim = targets.data[at] if targets is not None else np.ones_like(weight)
+            target = self._tensor((root * aim).astype(np.float32))
+            constant = float((weight * aim * aim).sum())
+            root = self._tensor(root.astype(np.float32))
+        return _Batch(
+            rows=self._tensor(rows),
+            codes=self._tensor(codes.astype(np.int32).reshape(-1)),
+            width=width,
+            mass=self._tensor(mass.astype(np.float32)),
+            root=root,
+            target=target,
+            n_filled=int(beyond.sum()) if filled else 0,
+            constant=constant,
+        )
+
+    def _tensor(self, array):
+        return torch.from_numpy(np.ascontiguousarray(array)).to(self._device)
+
+    def solve(self, other, penalty):
+        """The best vector of every entity given the other table, and the objective they reach."""
+        n_components = other.shape[1]
+        gram = (other.T @ other).cpu().double() * penalty.negative_weight
+        values, basis = torch.linalg.eigh(gram)
+        values = values.clamp_min(0).float().to(self._device)
+        basis = basis.float().to(self._device)
+        rotated = torch.zeros(len(other) + 1, n_components, device=self._device)
+        torch.mm(other, basis, out=rotated[:-1])
+        shared = None
+        if penalty.power == 0:  # one penalty for all entities: scale the table, not each gather
+            shared = (values + penalty.ridge).rsqrt()
+            rotated *= shared
+        found = torch.zeros(self.n_rows, n_components, device=self._device)
+        objective = torch.zeros((), dtype=torch.float64, device=self._device)
+        for batch in self.batches:
+            v = rotated.index_select(0, batch.codes).view(len(batch.rows), batch.width, -1)
+            if shared is None:
+                ridge = penalty.of(batch.mass, self.n_other)
+                scale = (values + ridge[:, None]).rsqrt()  # (B, d)
+                v *= scale[:, None, :]
+            else:
+                scale = shared
+            if batch.root is not None:
+                v *= batch.root[:, :, None]
+            x, value = _solve(v, batch)
+            objective += value
+            found.index_copy_(0, batch.rows, x.mul_(scale))
+        return found @ basis.T, float(objective)
+
+
+def _solve(v, batch):
+    """Minimise |target - v x|^2 + |x|^2 for every entity of a batch; v is (B, k, d)."""
+    if batch.width <= v.shape[2]:
+        system = torch.bmm(v, v.transpose(1, 2))  # (B, k, k)
+        right = batch.target
+        if right is None:
+            right = torch.ones(system.shape[:2], device=v.device)
+    else:
+        system = torch.bmm(v.transpose(1, 2), v)  # (B, d, d)
+        if batch.target is None:
+            right = v.sum(dim=1)
+        else:
+            right = torch.bmm(batch.target[:, None, :], v)[:, 0]
+    system.diagonal(dim1=1, dim2=2).add_(1)
+    factor = torch.linalg.cholesky_ex(system)[0]
+    y = torch.cholesky_solve(right[:, :, None], factor)[:, :, 0]
+    reached = (right * y).sum(dtype=torch.float64)
+    if batch.width <= v.shape[2]:
+        x = torch.bmm(y[:, None, :], v)[:, 0]
+        if batch.target is None:  # the ones of the codes that only fill up
+            reached = reached - batch.n_filled
+    else:
+        x, reached = y, batch.constant - reached
+    return x, reached
+
+
+def _groups(order, degree, n_components):
+    """Slices of `order` (entities by rising degree) that fit one rectangle each."""
+    start = 0
+    while start < len(order):
+        smallest = int(degree[start])
+        end = int(np.searchsorted(degree, max(smallest, int(smallest * _SLACK)), side="right"))
+        width = int(degree[end - 1])
+        small = min(width, n_components)
+        step = max(1, _CELLS // (width * n_components + small * small))
+        for s in range(start, end, step):
+            yield order[s : min(s + step, end)]
+        start = end
+
+
+def link_matrix(pairs):
+    """Confidences and targets as two sparse matrices of one pattern; repeated pairs are added up.
+
+    The target of a pair given several times is its mean by confidence, which has the same
+    minimiser. The second matrix is ``None`` where every target is 1.
+    """
+    weight = np.ones(len(pairs.left), np.float32) if pairs.weight is None else pairs.weight
+    at = (pairs.left, pairs.right)
+    keep = weight > 0
+    if not keep.all():
+        weight, at = weight[keep], (at[0][keep], at[1][keep])
+    shape = (pairs.n_left, pairs.n_right)
+    links = sparse.csr_matrix((weight.astype(np.float32), at), shape=shape)
+    if pairs.value is None:
+        return links, None
+    value = pairs.value if keep.all() else pairs.value[keep]
+    targets = sparse.csr_matrix(((weight * value).astype(np.float32), at), shape=shape)
+    targets.data /= links.data
+    return links, targets
+
+
+def solve_links(left, right, n_components, penalty, generator, device, n_sweeps, end_sweep):
+    """Alternate between the tables; `end_sweep(record)` after each sweep may ask to stop."""
+    tables = start_tables(left, right, n_components, generator, device)
+    return sweep(left, right, tables, penalty, n_sweeps, end_sweep)
+
+
+def start_tables(left, right, n_components, generator, device):
+    """Small random vectors: a spectral start gives the same links and worse neighbours."""
+    v = torch.randn(right.n_rows, n_components, generator=generator) * 0.01
+    x = torch.zeros(left.n_rows, n_components)
+    return x.to(device), v.to(device)
+
+
+def sweep(left, right, tables, penalty, n_sweeps, end_sweep=None):
+    """Solve the left table, then the right one, `n_sweeps` times; and the left once more.
+
+    The last half sweep makes every left vector the exact fold-in of its own links.
+    """
+    x, v = tables
+    for _ in range(n_sweeps):
+        tick = time.perf_counter()
+        x, objective = left.solve(v, penalty)
+        objective += float((penalty.of(right.mass, left.n_rows) * v.square().sum(1)).sum())
+        v, _ = right.solve(x, penalty)
+        if end_sweep is not None and end_sweep(objective, time.perf_counter() - tick):
+            break
+    x, _ = left.solve(v, penalty)
+    return x, v
