@@ -1,0 +1,179 @@
+"""A table of any make as a list of one-dimensional columns."""
+
+import sys
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy import sparse
+
+from ._native import KIND_NUMBER, KIND_OTHER, kind_of, numbers_of
+
+_RESHAPE = (
+    "Reshape your data either using array.reshape(-1, 1) if your data has a single feature or "
+    "array.reshape(1, -1) if it contains a single sample."
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Columns of a data frame or a two-dimensional array, none of them copied.
+
+    Attributes
+    ----------
+    native : ndarray or data frame
+        What holds the columns.
+    n_rows, n_columns : int
+        Its shape.
+    names : list of str or None
+        Column names; None for an array and for a frame whose names are not all strings.
+    is_frame : bool
+        Whether the columns have types of their own.
+    """
+
+    native: object
+    n_rows: int
+    n_columns: int
+    names: list | None
+    is_frame: bool
+    _column: object = field(repr=False)
+
+    def column(self, i):
+        """Return column `i` as its container keeps it."""
+        return self._column(i)
+
+    def label(self, i):
+        """Return the name of column `i` for a message, its position if it has none."""
+        return i if self.names is None else self.names[i]
+
+    def is_categorical(self, i):
+        """Whether column `i` has a string, object, categorical, boolean or enum type."""
+        return kind_of(self._column(i)) not in (KIND_NUMBER, KIND_OTHER)
+
+    def is_numeric(self, i):
+        """Whether column `i` has a number type (booleans are categories)."""
+        return kind_of(self._column(i)) == KIND_NUMBER
+
+
+def read_table(X):
+    """Return the columns of `X` without copying it."""
+    if sparse.issparse(X):
+        raise TypeError(
+            "Sparse data was passed for X, but dense data is required. "
+            "Use '.toarray()' to convert to a dense numpy array."
+        )
+    table = _read_frame(X) or _read_array(X)
+    shape = (table.n_rows, table.n_columns)
+    if table.n_rows < 1:
+        raise ValueError(
+            f"Found array with 0 sample(s) (shape={shape}) while a minimum of 1 is required."
+        )
+    if table.n_columns < 1:
+        raise ValueError(
+            f"Found array with 0 feature(s) (shape={shape}) while a minimum of 1 is required."
+        )
+    return table
+
+
+def _read_frame(X):
+    if isinstance(X, (np.ndarray, list, tuple)):
+        return None
+    pandas, polars, pyarrow = (sys.modules.get(m) for m in ("pandas", "polars", "pyarrow"))
+    if pandas is not None and isinstance(X, pandas.DataFrame):
+        return _frame(X, *X.shape, list(X.columns), lambda i: X.iloc[:, i])
+    if polars is not None and isinstance(X, polars.DataFrame):
+        return _frame(X, *X.shape, X.columns, X.to_series)
+    if pyarrow is not None and isinstance(X, (pyarrow.Table, pyarrow.RecordBatch)):
+        return _frame(X, *X.shape, X.schema.names, X.column)
+    if (pandas is not None and isinstance(X, (pandas.Series, pandas.Index))) or (
+        polars is not None and isinstance(X, polars.Series)
+    ):
+        raise ValueError(
+            f"Expected a 2-dimensional container but got {type(X)} instead. Pass a DataFrame "
+            "containing a single row (i.e. single sample) or a single column (i.e. single "
+            "feature) instead."
+        )
+    import narwhals
+
+    frame = narwhals.from_native(X, eager_only=True, pass_through=True)
+    if not isinstance(frame, narwhals.DataFrame):
+        return None
+    names = frame.columns
+    return _frame(X, *frame.shape, names, lambda i: frame.get_column(names[i]).to_native())
+
+
+def _frame(native, n_rows, n_columns, names, column):
+    names = list(names) if all(isinstance(name, str) for name in names) else None
+    return Table(native, n_rows, n_columns, names, True, column)
+
+
+def _read_array(X):
+    # A list of mixed cells is not left to NumPy, which would turn 1 into "1" next to "a".
+    array = np.asarray(X, dtype=object) if isinstance(X, (list, tuple)) else np.asarray(X)
+    if array.dtype.kind == "c":
+        raise ValueError(f"Complex data not supported\n{array}\n")
+    if array.ndim == 0:
+        raise ValueError(f"Expected 2D array, got scalar array instead:\narray={array}.\n{_RESHAPE}")
+    if array.ndim == 1:
+        raise ValueError(f"Expected 2D array, got 1D array instead:\narray={array}.\n{_RESHAPE}")
+    if array.ndim > 2:
+        raise ValueError(f"Found array with dim {array.ndim}, while dim <= 2 is required.")
+    return Table(array, *array.shape, None, False, lambda i: array[:, i])
+
+
+def select_categorical(table, X, categorical_features):
+    """Return the sorted positions of the columns to embed."""
+    if callable(categorical_features):
+        categorical_features = categorical_features(X)
+    if isinstance(categorical_features, str) and categorical_features == "auto":
+        chosen = []
+        if table.is_frame:
+            chosen = [i for i in range(table.n_columns) if table.is_categorical(i)]
+        return np.array(chosen or range(table.n_columns), dtype=np.intp)
+    if isinstance(categorical_features, str) or np.ndim(categorical_features) == 0:
+        categorical_features = [categorical_features]
+    wanted = list(categorical_features)
+    if wanted and all(isinstance(w, (bool, np.bool_)) for w in wanted):
+        if len(wanted) != table.n_columns:
+            raise ValueError(
+                f"categorical_features as a mask must have one entry for each of the "
+                f"{table.n_columns} columns of X, got {len(wanted)}. Give a longer or shorter "
+                "mask, or the names or positions of the columns."
+            )
+        return np.flatnonzero(wanted)
+    return np.array(sorted({_position(table, w) for w in wanted}), dtype=np.intp)
+
+
+def _position(table, wanted):
+    n = table.n_columns
+    if isinstance(wanted, str):
+        if table.names is None:
+            raise ValueError(
+                f"categorical_features holds the name {wanted!r}, but X has no column names. Give "
+                "positions, or pass a data frame whose column names are strings."
+            )
+        if wanted not in table.names:
+            import difflib
+
+            close = difflib.get_close_matches(wanted, table.names, n=3) or table.names[:10]
+            raise ValueError(
+                f"categorical_features holds {wanted!r}, which is no column of X. Did you mean one "
+                f"of {close}?"
+            )
+        return table.names.index(wanted)
+    if not isinstance(wanted, (int, np.integer)) or isinstance(wanted, (bool, np.bool_)):
+        raise ValueError(
+            'categorical_features must be "auto", column names, positions, a mask of booleans or '
+            f"a callable that returns one of these; it holds {wanted!r} of type "
+            f"{type(wanted).__name__}."
+        )
+    if not -n <= wanted < n:
+        raise ValueError(
+            f"categorical_features holds position {wanted}, but X has {n} columns: positions run "
+            f"from 0 to {n - 1}."
+        )
+    return int(wanted) % n
+
+
+def as_floats(column, name):
+    """Return a numeric column as float32, NaN where a value is missing."""
+    return numbers_of(column, name)
