@@ -1,0 +1,566 @@
+"""Nearest rows of a matrix: exact blocked search, and a door for approximate indexes.
+
+How the exact search is fast. The scores of a tile of queries against a block of rows are one
+matrix product; picking the best of all those scores would cost more than the product. So only the
+maximum of each small group of rows is kept: the groups with the k highest maxima contain the k
+highest scores. The rows of these few groups are scored again.
+
+How it is exact. The product is in float32 and gives each row an *upper bound* of its score, its
+rounding error added (one more column of the product). The best rows by bound get their true score
+in float64. When the highest bound left out lies below the k-th true score, nothing was missed;
+otherwise that query is searched again among all rows whose bound reaches that score.
+
+Rows that are equal have equal scores, and the lower row comes first.
+"""
+
+from copy import deepcopy
+
+import numpy as np
+
+from ._optional import import_optional
+
+METRICS = ("cosine", "dot", "euclidean")
+
+# Tuned with benchmarks/bench_neighbors.py.
+_TILE_QUERIES = 512  # fewer and the product slows down, more and the maxima grow
+_TILE_CELLS = 1 << 19  # scores in a tile: 2 MiB, which stay in the cache until they are reduced
+_RESCORE_CELLS = 1 << 18  # floats gathered at once to score the rows of the best groups
+_SLACK = 4  # rows beyond k that get a true score, so that the proof nearly always succeeds
+_CHUNK_CELLS = 1 << 20  # cells of float64 work at once
+_ANN_MIN_ROWS = 20_000  # below, the exact search is faster than training an index
+_UNIT_ROUNDOFF = 2.0**-24
+_COSINE_GRID = 2.0**40  # similarities are compared to this many parts: parallel rows are ties
+
+
+class Searcher:
+    """Exact nearest neighbours among the rows of a matrix.
+
+    Parameters
+    ----------
+    vectors : array-like of shape (n_rows, n_features)
+        Read as float32; finite. Kept by reference: do not write to it afterwards.
+    metric : {"cosine", "dot", "euclidean"}, default="cosine"
+        "cosine": the distance is 1 - similarity, in [0, 2]; a row of zeros has similarity 0 with
+        everything. "dot": the distance is minus the dot product, so it can be negative.
+        "euclidean": the usual distance.
+
+    Raises
+    ------
+    ValueError
+        If the metric is unknown or `vectors` is not a finite matrix.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sk_entity_embed._neighbors import Searcher
+    >>> vectors = np.array([[1, 0], [2, 0], [0, 1]])
+    >>> distances, indices = Searcher(vectors).search([[3, 0]], 2)
+    >>> distances, indices
+    (array([[0., 0.]], dtype=float32), array([[0, 1]]))
+    """
+
+    def __init__(self, vectors, metric="cosine"):
+        if metric not in METRICS:
+            raise ValueError(f"metric must be one of {', '.join(METRICS)}; got {metric!r}.")
+        self.metric = metric
+        self.vectors = _as_matrix(vectors, "vectors")
+        self._norms = _row_norms(self.vectors)
+        self._error = (self.vectors.shape[1] + 8) * _UNIT_ROUNDOFF
+        self._center, self._scale = self._origin()
+        self._product_rows = self._bound_rows()
+
+    @property
+    def n_rows(self):
+        """Number of rows that can be found."""
+        return self.vectors.shape[0]
+
+    def search(self, queries, n_neighbors, *, exclude=None, candidates=None):
+        """Find the nearest rows of each query.
+
+        Parameters
+        ----------
+        queries : array-like of shape (n_queries, n_features)
+            Finite numbers.
+        n_neighbors : int
+            Rows wanted for each query, at least 1.
+        exclude : ndarray of shape (n_queries,) or list of int arrays, default=None
+            Rows left out: one for each query (-1: none), or an array of rows for each query.
+        candidates : ndarray of shape (n_candidates,), default=None
+            Sorted rows that may be found. None: all.
+
+        Returns
+        -------
+        distances : ndarray of shape (n_queries, n_neighbors), float32
+            Nearest first.
+        indices : ndarray of shape (n_queries, n_neighbors), int64
+            Rows; among equal distances the lower row comes first.
+
+        Raises
+        ------
+        ValueError
+            If fewer than `n_neighbors` rows can be found, or the shapes do not fit.
+        TypeError
+            If `n_neighbors` is not an integer.
+        """
+        queries = _as_matrix(queries, "queries")
+        if queries.shape[1] != self.vectors.shape[1]:
+            raise ValueError(
+                f"queries have {queries.shape[1]} features, but the vectors have "
+                f"{self.vectors.shape[1]}."
+            )
+        exclude = _exclusion_table(exclude, len(queries))
+        if candidates is not None:
+            return self._search_among(candidates, queries, n_neighbors, exclude)
+        _check_n_neighbors(n_neighbors, self.n_rows, exclude, len(queries))
+        distances = np.empty((len(queries), n_neighbors), dtype=np.float32)
+        indices = np.empty((len(queries), n_neighbors), dtype=np.int64)
+        n_wanted = n_neighbors + exclude.shape[1]  # the rows left out may all come first
+        for start in range(0, len(queries), _TILE_QUERIES):
+            part = slice(start, start + _TILE_QUERIES)
+            scores, rows = self._best(queries[part], min(n_wanted, self.n_rows))
+            scores, rows = _drop_excluded(scores, rows, exclude[part], n_neighbors)
+            distances[part], indices[part] = self._distances(scores), rows
+        return distances, indices
+
+    def distances_to(self, queries, indices):
+        """Distance of each query to the rows named for it.
+
+        Parameters
+        ----------
+        queries : array-like of shape (n_queries, n_features)
+            Finite numbers.
+        indices : ndarray of shape (n_queries, n), int
+            Rows of the matrix.
+
+        Returns
+        -------
+        ndarray of shape (n_queries, n), float32
+            As `search` would give them.
+        """
+        queries = _as_matrix(queries, "queries")
+        return self._distances(self._true_scores(queries, np.asarray(indices)))
+
+    def _search_among(self, candidates, queries, n_neighbors, exclude):
+        """Search a copy of the allowed rows only; their order keeps the rule for ties."""
+        candidates = np.asarray(candidates, dtype=np.int64)
+        position = np.full(self.n_rows + 1, -1)  # the last place answers for row -1
+        position[candidates] = np.arange(len(candidates))
+        exclude = position[exclude]
+        _check_n_neighbors(n_neighbors, len(candidates), exclude, len(queries))
+        subset = Searcher(self.vectors[candidates], self.metric)
+        distances, indices = subset.search(queries, n_neighbors, exclude=list(exclude))
+        return distances, candidates[indices]
+
+    # Scores: larger is nearer. "True" ones are float64 numbers of these units:
+    # cosine: the similarity; dot: the dot product; euclidean: minus the squared distance.
+
+    def _true_scores(self, queries, rows):
+        """Score in float64 of `rows` of shape (n_queries, n) for their queries."""
+        scores = np.empty(rows.shape)
+        step = max(1, _CHUNK_CELLS // max(1, rows.shape[1] * self.vectors.shape[1]))
+        for start in range(0, len(queries), step):
+            part = slice(start, start + step)
+            scores[part] = self._true_scores_of(queries[part], rows[part])
+        return scores
+
+    def _true_scores_of(self, queries, rows):
+        """As `_true_scores`, all at once."""
+        found = self.vectors.take(rows, axis=0, mode="clip").astype(np.float64)
+        queries = queries.astype(np.float64)
+        if self.metric == "euclidean":
+            found -= queries[:, None, :]
+            return -np.square(found, out=found).sum(axis=-1)
+        # A plain sum along the row, not a BLAS product: equal rows must give equal bits.
+        found *= queries[:, None, :]
+        scores = found.sum(axis=-1)
+        if self.metric == "cosine":
+            norms = _row_norms(queries)[:, None] * self._norms[rows]
+            np.divide(scores, norms, out=scores, where=norms > 0)
+            scores = np.rint(scores * _COSINE_GRID) / _COSINE_GRID
+        return scores
+
+    def _distances(self, scores):
+        """Turn scores into distances."""
+        if self.metric == "cosine":
+            return np.clip(1.0 - scores, 0.0, 2.0).astype(np.float32)
+        if self.metric == "dot":
+            return (0.0 - scores).astype(np.float32)  # no minus zero
+        return np.sqrt(0.0 - scores).astype(np.float32)
+
+    # Bounds: product_rows @ product_queries.T, in units of their own, never too low.
+
+    def _origin(self):
+        """Centre and size of the cloud: near 0 and 1 the product in float32 loses least."""
+        n_features = self.vectors.shape[1]
+        center = np.zeros(n_features)
+        norms = self._norms
+        if self.metric == "euclidean":
+            center = self.vectors.mean(axis=0, dtype=np.float64)
+            norms = _row_norms(self.vectors, center)
+        largest = norms.max(initial=0.0)
+        return center, (largest if largest > 0 else 1.0)
+
+    def _bound_rows(self):
+        """Left factor of the product of bounds, padded to whole groups."""
+        n_rows, n_features = self.vectors.shape
+        self._group_size = 32 if n_rows < 200_000 else 64
+        n_columns = n_features + {"cosine": 0, "dot": 1, "euclidean": 2}[self.metric]
+        n_padded = -(-n_rows // self._group_size) * self._group_size
+        product_rows = np.zeros((n_padded, n_columns), dtype=np.float32)
+        step = max(1, _CHUNK_CELLS // max(1, n_features))
+        for start in range(0, n_rows, step):
+            part = slice(start, min(start + step, n_rows))
+            target = product_rows[part]
+            if self.metric == "cosine":
+                norms = self._norms[part, None]
+                np.divide(
+                    self.vectors[part], norms, out=target, where=norms > 0, casting="same_kind"
+                )
+                continue
+            scaled = (self.vectors[part] - self._center) / self._scale
+            target[:, :n_features] = scaled
+            norms = _row_norms(scaled)
+            target[:, -1] = self._error * norms
+            if self.metric == "euclidean":
+                target[:, -2] = (self._error - 0.5) * norms**2
+        return product_rows
+
+    def _bound_queries(self, queries):
+        """Right factor of the product of bounds, and a function from true scores to its units.
+
+        The function also takes off what rounding can do beside the error column, so that a row
+        whose bound is below the result has a lower score, surely.
+        """
+        if self.metric == "euclidean":
+            shifted = (queries - self._center) / self._scale
+            norms = _row_norms(shifted)
+            shrink = 1.0 / np.maximum(1.0, norms)  # far queries stay inside float32
+            ones = np.ones(len(queries))
+            factor = np.column_stack([shifted, ones, norms]) * shrink[:, None]
+            tolerance = (1e-12 + 1e-14 * norms**2) * shrink
+
+            def in_bound_units(scores):
+                half = 0.5 * (scores / self._scale**2 + norms[:, None] ** 2)
+                return half * shrink[:, None] - tolerance[:, None]
+
+            return factor.astype(np.float32), in_bound_units
+        norms = _row_norms(queries)
+        norms[norms == 0] = 1.0
+        factor = queries / norms[:, None]
+        if self.metric == "cosine":
+            return factor.astype(np.float32), lambda scores: scores - self._error
+        factor = np.column_stack([factor, np.ones(len(queries))])
+        units = norms[:, None] * self._scale
+        return factor.astype(np.float32), lambda scores: scores / units - 1e-30
+
+    def _best(self, queries, k):
+        """The k best rows of at most a tile of queries: (true scores, rows), best first."""
+        factor, in_bound_units = self._bound_queries(queries)
+        n_candidates = min(k + _SLACK, self.n_rows)
+        if n_candidates * self._group_size * 4 <= self.n_rows:
+            rows, left_out = self._candidates_from_groups(factor, n_candidates)
+        else:
+            rows, left_out = self._candidates_from_all(factor, n_candidates)
+        scores, rows = _sort(self._true_scores(queries, rows), rows, k)
+        needed = in_bound_units(scores[:, -1:])[:, 0]
+        for i in np.flatnonzero(left_out >= needed):
+            scores[i], rows[i] = self._best_by_scan(
+                queries[i : i + 1], factor[i : i + 1], needed[i], k
+            )
+        return scores, rows
+
+    def _candidates_from_all(self, factor, n_candidates):
+        """Rows with the highest bounds, and the highest bound left out; for small matrices."""
+        n_queries = len(factor)
+        rows = np.empty((n_queries, n_candidates), dtype=np.int64)
+        left_out = np.full(n_queries, -np.inf)
+        step = max(1, _TILE_CELLS // self.n_rows)
+        for start in range(0, n_queries, step):
+            part = slice(start, start + step)
+            bounds = factor[part] @ self._product_rows[: self.n_rows].T
+            rows[part], left_out[part] = _top(bounds, n_candidates)
+        return rows, left_out
+
+    def _candidates_from_groups(self, factor, n_candidates):
+        """As `_candidates_from_all`, by the maxima of groups."""
+        maxima, first_row, stride = self._group_maxima(factor)
+        groups, left_out = _top(maxima, n_candidates)
+        size = self._group_size
+        rows = np.empty(groups.shape, dtype=np.int64)
+        step = max(1, _RESCORE_CELLS // (n_candidates * size * factor.shape[1]))
+        within = np.arange(size)
+        for start in range(0, len(factor), step):
+            part = slice(start, start + step)
+            chosen = groups[part]
+            members = first_row[chosen][:, :, None] + stride[chosen][:, :, None] * within
+            members = members.reshape(len(chosen), -1)
+            found = self._product_rows.take(members, axis=0, mode="clip")
+            bounds = np.matmul(found, factor[part][:, :, None])[:, :, 0]
+            bounds[members >= self.n_rows] = -np.inf
+            best, beaten = _top(bounds, n_candidates)
+            rows[part] = np.take_along_axis(members, best, axis=1)
+            np.maximum(left_out[part], beaten, out=left_out[part])
+        return rows, left_out
+
+    def _group_maxima(self, factor):
+        """Highest bound in each group: (n_queries, n_groups), and which rows form the groups.
+
+        Within a block of rows, a group takes every n-th row: then the maxima of all groups are
+        taken side by side, which is what the processor is good at.
+        """
+        n_queries, size = len(factor), self._group_size
+        n_padded = len(self._product_rows)
+        n_groups = n_padded // size
+        block = max(size, _TILE_CELLS // n_queries // size * size)
+        maxima = np.empty((n_queries, n_groups), dtype=np.float32)
+        first_row = np.empty(n_groups, dtype=np.int64)
+        stride = np.empty(n_groups, dtype=np.int64)
+        tile = np.empty((min(block, n_padded), n_queries), dtype=np.float32)
+        for start in range(0, n_padded, block):
+            stop = min(start + block, n_padded)
+            width = (stop - start) // size
+            bounds = np.matmul(self._product_rows[start:stop], factor.T, out=tile[: stop - start])
+            bounds[max(0, self.n_rows - start) :] = -np.inf  # padding
+            groups = slice(start // size, start // size + width)
+            maxima[:, groups] = bounds.reshape(size, width, n_queries).max(axis=0).T
+            first_row[groups] = np.arange(start, start + width)
+            stride[groups] = width
+        return maxima, first_row, stride
+
+    def _best_by_scan(self, query, factor, needed, k):
+        """The k best rows of one query among all rows whose bound is at least `needed`."""
+        scores, rows = np.empty((1, 0)), np.empty((1, 0), dtype=np.int64)
+        step = max(k, _CHUNK_CELLS // self.vectors.shape[1])
+        for start in range(0, self.n_rows, step):
+            stop = min(start + step, self.n_rows)
+            bounds = self._product_rows[start:stop] @ factor[0]
+            more = start + np.flatnonzero(bounds >= needed)[None, :]
+            rows = np.concatenate([rows, more], axis=1)
+            scores = np.concatenate([scores, self._true_scores(query, more)], axis=1)
+            scores, rows = _sort(scores, rows, k)
+        return scores[0], rows[0]
+
+
+class IndexSearcher:
+    """Neighbours proposed by an index, then scored and sorted exactly.
+
+    Parameters
+    ----------
+    exact : Searcher
+        The vectors and the metric.
+    index : object
+        Has ``fit(vectors)`` and ``kneighbors(queries, n_neighbors)``, as
+        :class:`sklearn.neighbors.NearestNeighbors` has. It is fitted on vectors for which the
+        Euclidean distance gives the order of the metric; the object itself is left as it is.
+    """
+
+    def __init__(self, exact, index):
+        for method in ("fit", "kneighbors"):
+            if not callable(getattr(index, method, None)):
+                raise TypeError(
+                    f"index must be None, 'exact', 'ann' or an object with fit and kneighbors, "
+                    f"such as sklearn.neighbors.NearestNeighbors; {index!r} has no {method}."
+                )
+        self.exact = exact
+        self.metric = exact.metric
+        self.vectors = exact.vectors
+        self._index = deepcopy(index)
+        self._index.fit(_euclidean_rows(exact.vectors, exact.metric))
+
+    @property
+    def n_rows(self):
+        """Number of rows that can be found."""
+        return self.exact.n_rows
+
+    def search(self, queries, n_neighbors, *, exclude=None, candidates=None):
+        """As `Searcher.search`, among the rows that the index proposes.
+
+        With `candidates`, and for queries for which the index proposes too few rows, the search
+        is exact.
+        """
+        queries = _as_matrix(queries, "queries")
+        if candidates is not None:
+            return self.exact.search(queries, n_neighbors, exclude=exclude, candidates=candidates)
+        exclude = _exclusion_table(exclude, len(queries))
+        _check_n_neighbors(n_neighbors, self.n_rows, exclude, len(queries))
+        n_wanted = min(n_neighbors + exclude.shape[1], self.n_rows)
+        points = _euclidean_queries(queries, self.metric)
+        _, rows = self._index.kneighbors(points, n_wanted)
+        rows = np.asarray(rows, dtype=np.int64)
+        scores = self.exact._true_scores(queries, rows)
+        scores[rows < 0] = -np.inf  # what an index answers when it has found no more
+        scores, rows = _sort(scores, rows, n_wanted)
+        scores, rows = _drop_excluded(scores, rows, exclude, n_neighbors)
+        distances = self.exact._distances(scores)
+        short = np.flatnonzero(np.isneginf(scores).any(axis=1))
+        if len(short):
+            distances[short], rows[short] = self.exact.search(
+                queries[short], n_neighbors, exclude=list(exclude[short])
+            )
+        return distances, rows
+
+
+def make_searcher(vectors, metric="cosine", index=None):
+    """Prepare the search for neighbours among the rows of a matrix.
+
+    Parameters
+    ----------
+    vectors : array-like of shape (n_rows, n_features)
+        Finite numbers.
+    metric : {"cosine", "dot", "euclidean"}, default="cosine"
+        See `Searcher`.
+    index : {"exact", "ann"} or object, default=None
+        None and "exact": exact search. "ann": an inverted file of faiss (extra ``ann``) where
+        there are rows enough for it to pay. An object with ``fit`` and ``kneighbors``: a copy of
+        it proposes the neighbours.
+
+    Returns
+    -------
+    Searcher or IndexSearcher
+        Both have ``search(queries, n_neighbors, *, exclude=None, candidates=None)``.
+
+    Raises
+    ------
+    ImportError
+        With "ann", if faiss is not installed.
+    TypeError
+        If `index` is something else.
+    """
+    exact = Searcher(vectors, metric)
+    if index is None or (isinstance(index, str) and index == "exact"):
+        return exact
+    if isinstance(index, str) and index == "ann":
+        faiss = import_optional("faiss", extra="ann")
+        if exact.n_rows < _ANN_MIN_ROWS:
+            return exact
+        index = _InvertedFile(faiss)
+    return IndexSearcher(exact, index)
+
+
+class _InvertedFile:
+    """faiss's IVF index with the two methods of NearestNeighbors."""
+
+    def __init__(self, faiss, n_probe_fraction=1 / 32):
+        self.faiss = faiss
+        self.n_probe_fraction = n_probe_fraction
+
+    def __deepcopy__(self, memo):
+        return _InvertedFile(self.faiss, self.n_probe_fraction)
+
+    def fit(self, vectors):
+        n_rows, n_features = vectors.shape
+        n_lists = int(4 * np.sqrt(n_rows))
+        quantizer = self.faiss.IndexFlatL2(n_features)
+        self.index_ = self.faiss.IndexIVFFlat(quantizer, n_features, n_lists)
+        self.index_.cp.max_points_per_centroid = 64
+        self.index_.train(vectors)
+        self.index_.add(vectors)
+        self.index_.nprobe = max(1, int(np.ceil(n_lists * self.n_probe_fraction)))
+        return self
+
+    def kneighbors(self, queries, n_neighbors):
+        return self.index_.search(queries, n_neighbors)
+
+
+def _as_matrix(array, name):
+    """The array as a contiguous float32 matrix of finite numbers."""
+    array = np.asarray(array)
+    if array.ndim != 2:
+        raise ValueError(f"{name} must be a matrix, one row each; got {array.ndim} dimensions.")
+    with np.errstate(over="ignore"):  # too large for float32 is infinite, and refused below
+        array = np.ascontiguousarray(array, dtype=np.float32)
+    if not np.isfinite(array.sum(dtype=np.float64)):
+        raise ValueError(f"{name} contain NaN, infinity or a value too large for float32.")
+    return array
+
+
+def _row_norms(matrix, center=None):
+    """Length of each row (of its difference to `center`), in float64, in bounded memory."""
+    norms = np.empty(len(matrix))
+    step = max(1, _CHUNK_CELLS // max(1, matrix.shape[1]))
+    for start in range(0, len(matrix), step):
+        part = matrix[start : start + step].astype(np.float64)
+        if center is not None:
+            part -= center
+        norms[start : start + step] = np.sqrt(np.square(part, out=part).sum(axis=1))
+    return norms
+
+
+def _check_n_neighbors(n_neighbors, n_rows, exclude, n_queries):
+    """Raise in the words of NearestNeighbors."""
+    if not isinstance(n_neighbors, (int, np.integer)) or isinstance(n_neighbors, bool):
+        raise TypeError(f"n_neighbors does not take {type(n_neighbors)} value, enter integer value")
+    if n_neighbors <= 0:
+        raise ValueError(f"Expected n_neighbors > 0. Got {n_neighbors}")
+    n_excluded = (exclude >= 0).sum(axis=1).max(initial=0)
+    if n_neighbors > n_rows - n_excluded:
+        less = f" (less {n_excluded} left out)" if n_excluded else ""
+        raise ValueError(
+            f"Expected n_neighbors <= n_samples_fit, but n_neighbors = {n_neighbors}, "
+            f"n_samples_fit = {n_rows}{less}, n_samples = {n_queries}"
+        )
+
+
+def _exclusion_table(exclude, n_queries):
+    """Rows to leave out as a matrix, one row a query, distinct, filled up with -1."""
+    if exclude is None:
+        return np.empty((n_queries, 0), dtype=np.int64)
+    if len(exclude) != n_queries:
+        raise ValueError(f"exclude has {len(exclude)} entries for {n_queries} queries.")
+    if isinstance(exclude, np.ndarray) and exclude.ndim == 1:
+        return exclude.astype(np.int64)[:, None]
+    lists = [np.unique(np.asarray(rows, dtype=np.int64)) for rows in exclude]
+    lists = [rows[rows >= 0] for rows in lists]
+    table = np.full((n_queries, max(map(len, lists), default=0)), -1, dtype=np.int64)
+    for line, rows in zip(table, lists, strict=True):
+        line[: len(rows)] = rows
+    return table
+
+
+def _drop_excluded(scores, rows, exclude, k):
+    """The first k of each line whose rows are not left out."""
+    if exclude.shape[1] == 0:
+        return scores[:, :k], rows[:, :k]
+    if exclude.shape[1] <= 8:
+        dropped = (rows[:, :, None] == exclude[:, None, :]).any(axis=2)
+    else:
+        dropped = np.array([np.isin(r, e) for r, e in zip(rows, exclude, strict=True)])
+    order = np.argsort(dropped, axis=1, kind="stable")[:, :k]
+    return np.take_along_axis(scores, order, 1), np.take_along_axis(rows, order, 1)
+
+
+def _top(values, k):
+    """Columns of the k highest values of each line, unsorted, and the highest value beside them."""
+    n = values.shape[1]
+    if k >= n:
+        columns = np.broadcast_to(np.arange(n), values.shape)
+        return columns, np.full(len(values), -np.inf)
+    order = np.argpartition(values, n - k - 1, axis=1)[:, n - k - 1 :]
+    beaten = np.take_along_axis(values, order[:, :1], axis=1)[:, 0]
+    return order[:, 1:], beaten.astype(np.float64)
+
+
+def _sort(scores, rows, k):
+    """The first k by falling score, then by rising row."""
+    order = np.lexsort((rows, -scores), axis=-1)[:, :k]
+    return np.take_along_axis(scores, order, 1), np.take_along_axis(rows, order, 1)
+
+
+def _euclidean_rows(vectors, metric):
+    """Rows whose Euclidean distance to `_euclidean_queries` has the order of the metric."""
+    if metric == "euclidean":
+        return vectors
+    norms = _row_norms(vectors)
+    if metric == "cosine":
+        norms[norms == 0] = 1.0
+        return (vectors / norms[:, None]).astype(np.float32)
+    # |q - v|^2 = |q|^2 + |v|^2 - 2 qv: one more coordinate makes all |v| alike.
+    extra = np.sqrt(np.maximum(norms.max(initial=0.0) ** 2 - norms**2, 0.0))
+    return np.column_stack([vectors, extra]).astype(np.float32)
+
+
+def _euclidean_queries(queries, metric):
+    """Queries for an index fitted on `_euclidean_rows`."""
+    if metric == "dot":
+        return np.column_stack([queries, np.zeros(len(queries), dtype=np.float32)])
+    return _euclidean_rows(queries, metric)
