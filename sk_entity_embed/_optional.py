@@ -31,8 +31,8 @@ def import_optional(name, *, extra, purpose=None):
         return import_module(name)
     except ModuleNotFoundError as error:
         package = name.partition(".")[0]
-        if error.name is None or error.name.partition(".")[0] != package:
-            raise  # the package is there; something that it needs itself is not
+        if error.name != package:
+            raise  # the package is there; a part of it, or something that it needs, is not
         raise ImportError(
             f"{purpose or 'This feature'} needs {package}, which is not installed. It comes with "
             f"the extra '{extra}':\n    pip install 'sk-entity-embed[{extra}]'",
