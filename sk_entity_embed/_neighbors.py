@@ -494,9 +494,10 @@ def _check_n_neighbors(n_neighbors, n_rows, exclude, n_queries):
         raise ValueError(f"Expected n_neighbors > 0. Got {n_neighbors}")
     n_excluded = (exclude >= 0).sum(axis=1).max(initial=0)
     if n_neighbors > n_rows - n_excluded:
-        less = f" (less {n_excluded} left out)" if n_excluded else ""
+        sign = "<" if n_excluded == 1 else "<="  # as when the query is one of the rows
+        less = f" ({n_excluded} of them left out)" if n_excluded > 1 else ""
         raise ValueError(
-            f"Expected n_neighbors <= n_samples_fit, but n_neighbors = {n_neighbors}, "
+            f"Expected n_neighbors {sign} n_samples_fit, but n_neighbors = {n_neighbors}, "
             f"n_samples_fit = {n_rows}{less}, n_samples = {n_queries}"
         )
 

@@ -171,13 +171,19 @@ def test_too_many_neighbors_in_the_words_of_scikit_learn():
         ValueError, match="Expected n_neighbors <= n_samples_fit, but n_neighbors = 6"
     ):
         searcher.search(np.eye(5), 6)
-    with pytest.raises(ValueError, match="n_samples_fit = 5 .less 1 left out., n_samples = 5"):
+    with pytest.raises(
+        ValueError, match="Expected n_neighbors < n_samples_fit, but n_neighbors = 5"
+    ):
         searcher.search(np.eye(5), 5, exclude=np.arange(5))
+    with pytest.raises(
+        ValueError, match=r"n_samples_fit = 5 \(2 of them left out\), n_samples = 1"
+    ):
+        searcher.search(np.eye(5)[:1], 4, exclude=[[0, 1]])
     with pytest.raises(ValueError, match="n_neighbors = 3, n_samples_fit = 2"):
         searcher.search(np.eye(5), 3, candidates=np.array([1, 2]))
-    with pytest.raises(ValueError, match="Expected n_neighbors > 0. Got 0"):
+    with pytest.raises(ValueError, match=r"Expected n_neighbors > 0\. Got 0"):
         searcher.search(np.eye(5), 0)
-    with pytest.raises(TypeError, match="n_neighbors does not take .* value, enter integer value"):
+    with pytest.raises(TypeError, match=r"n_neighbors does not take .* value, enter integer value"):
         searcher.search(np.eye(5), 2.5)
 
 
