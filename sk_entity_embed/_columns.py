@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy import sparse
 
-from ._native import KIND_NUMBER, KIND_OTHER, kind_of, numbers_of
+from ._native import CATEGORY, NUMBER, floats, kind_of, plain
 
 _RESHAPE = (
     "Reshape your data either using array.reshape(-1, 1) if your data has a single feature or "
@@ -47,11 +47,11 @@ class Table:
 
     def is_categorical(self, i):
         """Whether column `i` has a string, object, categorical, boolean or enum type."""
-        return kind_of(self._column(i)) not in (KIND_NUMBER, KIND_OTHER)
+        return kind_of(self._column(i)) == CATEGORY
 
     def is_numeric(self, i):
         """Whether column `i` has a number type (booleans are categories)."""
-        return kind_of(self._column(i)) == KIND_NUMBER
+        return kind_of(self._column(i)) == NUMBER
 
 
 def read_table(X):
@@ -112,7 +112,9 @@ def _read_array(X):
     if array.dtype.kind == "c":
         raise ValueError(f"Complex data not supported\n{array}\n")
     if array.ndim == 0:
-        raise ValueError(f"Expected 2D array, got scalar array instead:\narray={array}.\n{_RESHAPE}")
+        raise ValueError(
+            f"Expected 2D array, got scalar array instead:\narray={array}.\n{_RESHAPE}"
+        )
     if array.ndim == 1:
         raise ValueError(f"Expected 2D array, got 1D array instead:\narray={array}.\n{_RESHAPE}")
     if array.ndim > 2:
@@ -175,5 +177,31 @@ def _position(table, wanted):
 
 
 def as_floats(column, name):
-    """Return a numeric column as float32, NaN where a value is missing."""
-    return numbers_of(column, name)
+    """Return a numeric column as float32, NaN where a value is missing.
+
+    Parameters
+    ----------
+    column : Series, ChunkedArray or ndarray of shape (n_rows,)
+        Booleans, integers, floats or decimals.
+    name : str or int
+        The column's name or position, for the message.
+
+    Returns
+    -------
+    numbers : ndarray of shape (n_rows,), float32
+        Infinities stay, and what exceeds float32 becomes one.
+
+    Raises
+    ------
+    ValueError
+        If the column holds anything but numbers.
+    """
+    try:
+        numbers = floats(plain(column))
+    except TypeError as error:
+        raise ValueError(
+            f"Column {name!r} was expected to hold numbers, but holds {error}. Name it in "
+            "categorical_features to embed it, convert it to numbers, or drop it."
+        ) from error
+    with np.errstate(over="ignore"):
+        return numbers.astype(np.float32)

@@ -1,50 +1,417 @@
-"""A column of any make as plain arrays."""
+"""A column of any make (NumPy, pandas, Polars, Arrow) as plain arrays, without a loop over rows.
+
+Three shapes are enough for everything above:
+
+- an ndarray (numbers, booleans, times, fixed-width text, objects), with a mask where missing values
+  leave no trace in it;
+- Arrow text, which keeps its own nulls;
+- codes into a dictionary of one of the two, a negative code standing for missing.
+"""
 
 import sys
+from decimal import Decimal
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from pandas.api import types as pandas_types
 
-KIND_NUMBER, KIND_TEXT, KIND_OTHER = "number", "text", "other"
+CATEGORY, NUMBER, OTHER = "category", "number", "other"
+
+_INT64 = np.iinfo(np.int64)
+
+
+class Plain(NamedTuple):
+    """Values of a column, and where they are missing (None: the values tell it themselves)."""
+
+    values: object
+    missing: object = None
+
+    def __len__(self):
+        return len(self.values)
+
+
+class Coded(NamedTuple):
+    """Codes into a dictionary of values; a negative code is a missing value."""
+
+    codes: np.ndarray
+    dictionary: Plain
+
+    def __len__(self):
+        return len(self.codes)
+
+
+def import_pyarrow():
+    """Return pyarrow, or None where it is not installed: it speeds text up, nothing needs it."""
+    try:
+        import pyarrow as pa
+        import pyarrow.compute
+    except ImportError:  # pragma: no cover
+        return None
+    return pa
+
+
+def is_arrow(values):
+    """Whether `values` are an Arrow array, chunked or not."""
+    return not isinstance(values, np.ndarray)
+
+
+def object_array(values):
+    """Return a one-dimensional object array of any cells, be they lists or tuples."""
+    return np.fromiter(values, dtype=object, count=len(values))
+
+
+# --- what a column is --------------------------------------------------------------------------
 
 
 def kind_of(column):
+    """Return CATEGORY, NUMBER or OTHER (times) by the type of a column, its cells unread."""
     dtype = getattr(column, "dtype", None)
     if isinstance(dtype, np.dtype):
-        return KIND_NUMBER if dtype.kind in "iuf" else KIND_OTHER if dtype.kind in "Mm" else KIND_TEXT
-    import narwhals as nw
+        return NUMBER if dtype.kind in "iuf" else OTHER if dtype.kind in "Mm" else CATEGORY
+    if isinstance(dtype, pd.api.extensions.ExtensionDtype):
+        if pandas_types.is_bool_dtype(dtype):
+            return CATEGORY
+        if pandas_types.is_numeric_dtype(dtype):
+            return NUMBER
+        if pandas_types.is_datetime64_any_dtype(dtype) or isinstance(dtype, pd.PeriodDtype):
+            return OTHER
+        if not isinstance(dtype, pd.ArrowDtype):
+            return CATEGORY
+    import narwhals
 
-    dtype = nw.from_native(column, series_only=True).dtype
-    if dtype.is_numeric():
-        return KIND_NUMBER
-    return KIND_OTHER if dtype.is_temporal() else KIND_TEXT
+    dtype = narwhals.from_native(column, series_only=True).dtype
+    return NUMBER if dtype.is_numeric() else OTHER if dtype.is_temporal() else CATEGORY
 
 
-def objects_of(column):
+# --- columns as plain arrays -------------------------------------------------------------------
+
+
+def plain(column):
+    """Return a column as Plain or Coded, without copying more than its container makes us."""
     if isinstance(column, np.ndarray):
-        return column.astype(object)
-    if isinstance(column, pd.Series):
-        return column.astype(object).to_numpy()
-    if hasattr(column, "to_pylist"):
-        values = column.to_pylist()
+        return _from_numpy(column)
+    if isinstance(column, (pd.Series, pd.Index)):
+        return _from_pandas(column)
+    if isinstance(column, (list, tuple)):
+        return Plain(object_array(column))
+    pyarrow, polars = sys.modules.get("pyarrow"), sys.modules.get("polars")
+    if pyarrow is not None and isinstance(column, (pyarrow.Array, pyarrow.ChunkedArray)):
+        return _from_arrow(column, pyarrow)
+    if polars is not None and isinstance(column, polars.Series):
+        return _from_polars(column, polars)
+    if isinstance(column, pd.api.extensions.ExtensionArray):
+        return _from_pandas(pd.Series(column, copy=False))
+    import narwhals
+
+    series = narwhals.from_native(column, series_only=True, pass_through=True)
+    if isinstance(series, narwhals.Series) and (pyarrow := import_pyarrow()):
+        return _from_arrow(series.to_arrow(), pyarrow)
+    return _from_numpy(np.asarray(column))
+
+
+def _from_numpy(values):
+    if values.dtype.kind in "TV":  # strings of variable width, records
+        values = values.astype(object)
+    elif values.dtype.kind == "c":
+        raise ValueError(f"Complex data not supported\n{values}\n")
+    return Plain(values)
+
+
+def _from_pandas(column):
+    dtype, array = column.dtype, column.array
+    if isinstance(dtype, np.dtype):
+        return _from_numpy(column.to_numpy())
+    if isinstance(dtype, pd.CategoricalDtype):
+        return coded(array.codes, _from_pandas(array.categories))
+    pyarrow = sys.modules.get("pyarrow")
+    if isinstance(dtype, pd.StringDtype):
+        if dtype.storage == "pyarrow" and pyarrow is not None:
+            return Plain(pyarrow.array(array))
+        return Plain(np.asarray(array, dtype=object))
+    if isinstance(dtype, pd.ArrowDtype):
+        return _from_arrow(pyarrow.array(array), pyarrow)
+    if isinstance(dtype, pd.SparseDtype):
+        return _from_numpy(np.asarray(array))
+    base = getattr(dtype, "numpy_dtype", None)
+    if isinstance(base, np.dtype) and base.kind in "biuf":  # a nullable type
+        missing = np.asarray(array.isna())
+        if not missing.any():
+            return Plain(array.to_numpy(dtype=base))
+        return Plain(array.to_numpy(dtype=base, na_value=base.type(0)), missing)
+    codes, uniques = pd.factorize(array)  # times with a zone, periods, intervals
+    return Coded(codes, Plain(np.asarray(uniques.astype(object), dtype=object)))
+
+
+def _from_polars(column, polars):
+    dtype = column.dtype
+    # A slice of a Categorical carries the whole dictionary: a few rows are cheaper as text.
+    if dtype in (polars.Categorical, polars.Enum) and len(column) < 64:
+        return Plain(object_array(column.cast(polars.String).to_list()))
+    pyarrow = import_pyarrow()
+    no_arrow_type = {
+        polars.Object,
+        getattr(polars, "Int128", None),
+        getattr(polars, "UInt128", None),
+    }
+    if pyarrow is not None and dtype not in no_arrow_type:
+        return _from_arrow(column.to_arrow(), pyarrow)
+    if dtype in (polars.Categorical, polars.Enum):
+        column = column.cast(polars.String)
+    has_numbers = dtype.is_float() or (dtype.is_integer() and not column.null_count())
+    if has_numbers and dtype not in no_arrow_type:
+        return Plain(column.to_numpy())
+    return Plain(object_array(column.to_list()))
+
+
+def _from_arrow(column, pyarrow):
+    compute, types, kind = pyarrow.compute, pyarrow.types, column.type
+    if types.is_string(kind) or types.is_large_string(kind):
+        return Plain(column)
+    if types.is_dictionary(kind):
+        column = _one_chunk(column, pyarrow)
+        return coded(_arrow_codes(column.indices), _from_arrow(column.dictionary, pyarrow))
+    if getattr(types, "is_string_view", types.is_null)(kind) and not types.is_null(kind):
+        return Plain(column.cast(pyarrow.large_string()))
+    if types.is_boolean(kind) or types.is_integer(kind) or types.is_floating(kind):
+        missing = None
+        if column.null_count:
+            missing = compute.is_null(column).to_numpy(zero_copy_only=False)
+            column = column.fill_null(pyarrow.scalar(0, pyarrow.int8()).cast(kind))
+        return Plain(_arrow_numpy(column), missing)
+    if types.is_date(kind) or (types.is_timestamp(kind) and kind.tz is None):
+        return Plain(_arrow_numpy(column))
+    if types.is_duration(kind):
+        return Plain(_arrow_numpy(column))
+    if types.is_nested(kind) or types.is_null(kind) or isinstance(kind, pyarrow.BaseExtensionType):
+        return Plain(object_array(column.to_pylist()))
+    try:  # decimals, times of day, times with a zone, bytes: Python objects, but only the distinct
+        column = _one_chunk(column.dictionary_encode(), pyarrow)
+    except (pyarrow.ArrowNotImplementedError, pyarrow.ArrowInvalid):
+        return Plain(object_array(column.to_pylist()))
+    return Coded(_arrow_codes(column.indices), Plain(object_array(column.dictionary.to_pylist())))
+
+
+def _one_chunk(column, pyarrow):
+    if not isinstance(column, pyarrow.ChunkedArray):
+        return column
+    if column.num_chunks == 1:
+        return column.chunk(0)
+    if pyarrow.types.is_dictionary(column.type):
+        column = column.unify_dictionaries()
+    return column.combine_chunks()
+
+
+def _arrow_codes(indices):
+    if indices.null_count:
+        kind = "int64" if str(indices.type).startswith("uint") else str(indices.type)
+        indices = indices.cast(kind).fill_null(-1)
+    return _arrow_numpy(indices)
+
+
+def _arrow_numpy(column):
+    if hasattr(column, "chunks"):
+        return column.to_numpy()
+    return column.to_numpy(zero_copy_only=False)
+
+
+def coded(codes, dictionary):
+    """Join codes to a dictionary, one that is itself coded included."""
+    if isinstance(dictionary, Coded):
+        # -1 picks the last entry, which stands for missing.
+        codes, dictionary = np.append(dictionary.codes, -1)[codes], dictionary.dictionary
+    return Coded(codes, dictionary)
+
+
+def take(column, rows):
+    """Return the `rows` of a Plain or Coded column."""
+    if isinstance(column, Coded):
+        return Coded(column.codes[rows], column.dictionary)
+    missing = None if column.missing is None else column.missing[rows]
+    if is_arrow(column.values):
+        return Plain(column.values.take(import_pyarrow().array(rows)), missing)
+    return Plain(column.values[rows], missing)
+
+
+def only_used(column):
+    """Return a Coded column with the entries of its dictionary that some row uses."""
+    used, codes = np.unique(column.codes, return_inverse=True)
+    n_missing = np.searchsorted(used, 0)
+    return Coded(codes - n_missing, take(column.dictionary, used[n_missing:].astype(np.int64)))
+
+
+# --- distinct values ---------------------------------------------------------------------------
+
+
+def distinct(column):
+    """Find the distinct values of a column.
+
+    Parameters
+    ----------
+    column : Plain or Coded
+        What `plain` gives.
+
+    Returns
+    -------
+    codes : ndarray of shape (n_rows,), integer
+        Positions in `values`, -1 for missing.
+    values : ndarray
+        Each value once, none of them missing: int64, uint64, float64, bool, datetime64,
+        timedelta64 or object. Some may belong to no row.
+
+    Raises
+    ------
+    TypeError
+        If a cell cannot be hashed.
+    """
+    if isinstance(column, Coded):
+        if len(column.dictionary) > 2 * len(column.codes):
+            column = only_used(column)
+        codes, values = distinct(column.dictionary)
+        if len(codes) == len(values) and (codes == np.arange(len(codes))).all():
+            return column.codes, values
+        return np.append(codes, -1).astype(codes.dtype)[column.codes], values
+    values, missing = column
+    if is_arrow(values):
+        return _distinct_arrow(values)
+    kind = values.dtype.kind
+    if kind == "b":
+        codes, uniques = values.astype(np.int8), np.array([False, True])
+    elif kind in "iu":
+        codes, uniques = _distinct_integers(values)
+    elif kind == "f":
+        codes, uniques = pd.factorize(values.astype(np.float64))
+        uniques = uniques + 0.0  # -0.0 is 0.0
+    elif kind in "Mm":
+        codes, uniques = pd.factorize(values)
     else:
-        values = column.to_list()
-    out = np.empty(len(values), dtype=object)
-    out[:] = values
-    return out
+        return _distinct_objects(values, missing)
+    if missing is not None:
+        codes = np.where(missing, -1, codes)
+    return codes, uniques
 
 
-def numbers_of(column, name):
+def _distinct_integers(values):
+    low, high = (int(values.min()), int(values.max())) if len(values) else (0, 0)
+    if high - low > 4 * len(values) + 1000 or high > _INT64.max:
+        codes, uniques = pd.factorize(values)
+        return codes, uniques.astype(np.int64 if high <= _INT64.max else np.uint64)
+    # A dense range needs no hash table.
+    offsets = values.astype(np.int64) - low
+    present = np.zeros(high - low + 1, dtype=bool)
+    present[offsets] = True
+    uniques = np.flatnonzero(present)
+    positions = np.empty(len(present), dtype=np.int64)
+    positions[uniques] = np.arange(len(uniques))
+    return positions.take(offsets), uniques + low
+
+
+def _distinct_arrow(values):
+    pyarrow = import_pyarrow()
+    encoded = _one_chunk(values.dictionary_encode(), pyarrow)
+    return _arrow_codes(encoded.indices), _arrow_numpy(encoded.dictionary)
+
+
+def _distinct_objects(values, missing):
+    values = values.astype(object, copy=False)  # from text of fixed width
+    if missing is not None:
+        values = values.copy()
+        values[missing] = None
+    text = arrow_text(values) if len(values) > 100 else None
+    if text is not None:
+        return _distinct_arrow(text)
+    codes, uniques = pd.factorize(values)
+    typed = tidy(uniques)
+    if typed.dtype != object and len(typed):
+        # Of another type now, two values may have become one (a date and its midnight).
+        again, typed = distinct(Plain(typed))
+        codes = np.append(again, -1)[codes]
+    return codes, typed
+
+
+def arrow_text(values):
+    """Return an object array of nothing but strings (and missing) as Arrow text, else None."""
+    pyarrow = import_pyarrow()
+    if pyarrow is None:
+        return None
     try:
-        values = objects_of(column)
+        # Without a type asked for, bytes are not mistaken for text.
+        text = pyarrow.array(values, from_pandas=True)
+    except (pyarrow.ArrowException, TypeError, ValueError, OverflowError):
+        return None  # mixed cells, or strings that UTF-8 cannot hold
+    is_text = pyarrow.types.is_string(text.type) or pyarrow.types.is_large_string(text.type)
+    return text if is_text else None
+
+
+def tidy(values):
+    """Give distinct objects the plainest type that keeps every value as it is."""
+    kind = pandas_types.infer_dtype(values, skipna=False)
+    if kind == "string":
+        if set(map(type, values.tolist())) != {str}:
+            values = object_array([str(v) for v in values.tolist()])
+        return values
+    if kind in ("date", "datetime", "datetime64"):
+        return _as_times(values, pd.DatetimeIndex)
+    if kind in ("timedelta", "timedelta64"):
+        return _as_times(values, pd.TimedeltaIndex)
+    numbers = (bool, int, float, np.bool_, np.integer, np.floating)
+    if kind == "bytes" or not all(isinstance(v, numbers) for v in values.tolist()):
+        return values
+    scalars = [v.item() if isinstance(v, np.generic) else v for v in values.tolist()]
+    types = set(map(type, scalars))
+    if types == {bool}:
+        return np.array(scalars, dtype=bool)
+    if float in types:
+        if all(float(v) == v for v in scalars if abs(v) <= 2**64):
+            return np.array(scalars, dtype=np.float64)
+    elif all(_INT64.min <= v <= _INT64.max for v in scalars):
+        return np.array(scalars, dtype=np.int64)
+    elif all(0 <= v < 2**64 for v in scalars):
+        return np.array(scalars, dtype=np.uint64)
+    return object_array(scalars)
+
+
+def _as_times(values, index):
+    try:
+        times = index(values)
+    except (TypeError, ValueError, OverflowError):  # zones, or a mixture of them
+        return values
+    return times.to_numpy() if getattr(times, "tz", None) is None else values
+
+
+def python_values(values):
+    """Return distinct values as Python objects that are equal and hash alike across types."""
+    if values.dtype.kind == "M":
+        return pd.DatetimeIndex(values).astype(object).tolist()
+    if values.dtype.kind == "m":
+        return pd.TimedeltaIndex(values).astype(object).tolist()
+    return values.tolist()
+
+
+# --- numbers -----------------------------------------------------------------------------------
+
+
+def floats(column):
+    """Return a Plain or Coded column as float64 with NaN for missing; TypeError if no numbers."""
+    if isinstance(column, Coded):
+        return np.append(floats(column.dictionary), np.nan)[column.codes]
+    values, missing = column
+    if is_arrow(values):
+        raise TypeError("text")
+    if values.dtype.kind in "biuf":
+        numbers = values.astype(np.float64)
+    elif values.dtype.kind == "O":
         missing = pd.isna(values)
-        out = np.full(len(values), np.nan, dtype=np.float32)
-        if any(isinstance(v, (str, bytes)) for v in values):
-            raise TypeError
-        out[~missing] = values[~missing].astype(np.float32)
-    except (TypeError, ValueError):
-        raise ValueError(
-            f"Column {name!r} is not numeric: it cannot be used as a number. "
-            "Add it to categorical_features or convert it to numbers."
-        ) from None
-    return out
+        numbers = np.full(len(values), np.nan)
+        present = values[~missing]
+        kind = pandas_types.infer_dtype(present, skipna=False)
+        known = ("integer", "floating", "mixed-integer-float", "boolean", "decimal", "empty")
+        scalars = (bool, int, float, np.bool_, np.integer, np.floating, Decimal)
+        if kind not in known and not all(isinstance(v, scalars) for v in present.tolist()):
+            raise TypeError(kind)
+        numbers[~missing] = present.astype(np.float64)
+    else:
+        raise TypeError(str(values.dtype))
+    if missing is not None:
+        numbers[missing] = np.nan
+    return numbers

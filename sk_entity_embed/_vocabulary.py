@@ -1,86 +1,443 @@
 """Categories of one column and their codes.
 
-Code 0 is for the unknown and the rare, codes 1 to n are for ``categories[code - 1]``. All kinds of
-missing values (None, NaN, NaT, pd.NA, null) are one category, the last one.
+Code 0 is for values unseen in `learn` and for those too rare; codes 1 to n are for
+``categories[code - 1]``. Values are told apart as the keys of a dict are: 1, 1.0 and True are one
+category, "1" is another. None, NaN, NaT, pd.NA and null are one, the last.
 """
+
+from datetime import date, datetime
+from functools import cached_property
+from itertools import repeat
 
 import numpy as np
 import pandas as pd
 
-from ._native import objects_of
+from ._native import (
+    Coded,
+    Plain,
+    arrow_text,
+    distinct,
+    import_pyarrow,
+    is_arrow,
+    object_array,
+    only_used,
+    plain,
+    python_values,
+    take,
+)
+
+_INT64 = np.iinfo(np.int64)
+_EXACT = 2**53  # whole numbers up to here are exact as float64
 
 
 class Vocabulary:
+    """Categories of a column, and the way from values to codes.
+
+    Parameters
+    ----------
+    categories : ndarray of shape (n_categories,)
+        Distinct values; the missing one, if it is among them, last.
+    counts : ndarray of shape (n_categories,), int64
+        Rows of each category.
+    infrequent : ndarray
+        Values seen too seldom to be categories.
+    name : str or int, optional
+        The column's name or position, for messages.
+    """
+
     def __init__(self, categories, counts, infrequent, name=None):
         self.categories = categories
         self.counts = counts
         self.infrequent = infrequent
         self.name = name
 
+    def __getstate__(self):
+        """Leave out the look-up tables, which are made again when needed."""
+        return {key: value for key, value in self.__dict__.items() if not key.startswith("_")}
+
+    def __repr__(self):
+        return f"Vocabulary({len(self.categories)} categories, {len(self.infrequent)} infrequent)"
+
     @property
     def n_codes(self):
+        """Number of codes: one a category, and the code 0."""
         return len(self.categories) + 1
 
     @classmethod
     def learn(cls, column, *, min_frequency=1, name=None):
-        values = objects_of(column)
-        codes, distinct = pd.factorize(values)
-        counts = np.bincount(codes + 1, minlength=len(distinct) + 1)
-        try:
-            order = np.argsort(distinct)
-        except TypeError:
-            order = np.arange(len(distinct))
-        values = list(distinct[order])
-        rows = counts[1:][order]
-        old = order.tolist()
-        if counts[0]:
-            values.append(None)
-            rows = np.append(rows, counts[0])
-            old.append(-1)
-        least = min_frequency if min_frequency >= 1 else min_frequency * len(codes)
-        kept = rows >= least
-        table = np.zeros(len(distinct) + 1, dtype=np.int32)
-        table[np.array(old, dtype=int)[kept]] = np.arange(1, kept.sum() + 1)
-        cats = _typed([v for v, k in zip(values, kept) if k])
-        rare = _typed([v for v, k in zip(values, kept) if not k])
-        return cls(cats, rows[kept].astype(np.int64), rare, name), table[codes]
+        """Find the categories of a column and encode it.
 
-    def _index(self):
-        if "_by_value" not in self.__dict__:
-            self._by_value = {
-                None if pd.isna(v) else v: i for i, v in enumerate(self.categories.tolist(), 1)
-            }
-        return self._by_value
+        Parameters
+        ----------
+        column : Series, ChunkedArray, ndarray or list of shape (n_rows,)
+            Cells that can be hashed.
+        min_frequency : int or float, default=1
+            Fewest rows of a category; below 1, the fewest as a fraction of all rows.
+        name : str or int, optional
+            The column's name or position, for messages.
+
+        Returns
+        -------
+        vocabulary : Vocabulary
+            What was learned. Categories are sorted where they can be, else they stand in order of
+            first appearance.
+        codes : ndarray of shape (n_rows,), int32
+            The column's codes; 0 for infrequent values.
+
+        Raises
+        ------
+        ValueError
+            If a cell is a list, a dict or the like.
+        """
+        column = plain(column)
+        try:
+            codes, values = distinct(column)
+        except TypeError as error:
+            raise _unhashable(column, name, error) from error
+        rows = _count(codes, len(values))  # the last one: missing
+        order = _order(values, codes)
+        order = order[rows[order] > 0]
+        least = min_frequency * len(codes) if 0 < min_frequency < 1 else min_frequency
+        is_kept = rows[order] >= least
+        kept, rare = order[is_kept], order[~is_kept]
+        n_missing = int(rows[-1])
+        keep_missing = n_missing >= max(least, 1)
+
+        counts = np.append(rows[kept], n_missing) if keep_missing else rows[kept]
+        code_of = np.zeros(len(values) + 1, dtype=np.int32)
+        code_of[kept] = np.arange(1, len(kept) + 1)
+        code_of[-1] = len(counts) if keep_missing else 0
+        vocabulary = cls(
+            _with_missing(values[kept], keep_missing),
+            counts,
+            _with_missing(values[rare], n_missing > 0 and not keep_missing),
+            name,
+        )
+        return vocabulary, code_of.take(codes, mode="wrap")  # -1 is the last entry
 
     def encode(self, column):
-        return self.lookup(objects_of(column).tolist())
+        """Return the codes of a column.
+
+        Parameters
+        ----------
+        column : Series, ChunkedArray, ndarray or list of shape (n_rows,)
+            Of any type, not only that of the column learned from.
+
+        Returns
+        -------
+        codes : ndarray of shape (n_rows,), int32
+            0 for unseen and infrequent values.
+
+        Raises
+        ------
+        ValueError
+            If a cell is a list, a dict or the like.
+        """
+        return self._lookup.encode(plain(column))
 
     def lookup(self, values):
-        index = self._index()
-        return np.array([index.get(None if pd.isna(v) else v, 0) for v in values], dtype=np.int32)
+        """Return the codes of a short list of values."""
+        return self._lookup.encode(Plain(object_array(values)))
 
     def unseen(self, column, limit=5):
-        values = objects_of(column)
-        known = {None if pd.isna(v) else v for v in self.infrequent.tolist()}
-        out = []
-        for v in values[self.encode(column) == 0].tolist():
-            v = None if pd.isna(v) else v
-            if v not in known and v not in out:
-                out.append(v)
-        return out[:limit]
+        """Return the first values of a column that `learn` never saw; rare ones it did see.
 
-    def __getstate__(self):
-        return {k: v for k, v in self.__dict__.items() if not k.startswith("_")}
+        Parameters
+        ----------
+        column : Series, ChunkedArray, ndarray or list of shape (n_rows,)
+            As for `encode`.
+        limit : int, default=5
+            Most values to return.
+
+        Returns
+        -------
+        values : list
+            Each once, in order of first appearance; a missing value as None.
+        """
+        column = plain(column)
+        column = take(column, np.flatnonzero(self._lookup.encode(column) == 0))
+        if len(self.infrequent):
+            rare = _Lookup(self.infrequent, self.name)
+            column = take(column, np.flatnonzero(rare.encode(column) == 0))
+        codes, values = distinct(column)
+        first = pd.unique(np.asarray(codes))[:limit]
+        return [python_values(values[code : code + 1])[0] if code >= 0 else None for code in first]
+
+    @property
+    def _lookup(self):
+        if "_cached_lookup" not in self.__dict__:
+            self._cached_lookup = _Lookup(self.categories, self.name)
+        return self._cached_lookup
 
 
-def _typed(values):
-    out = np.empty(len(values), dtype=object)
-    out[:] = values
-    kinds = {type(v) for v in values}
-    if kinds and kinds <= {int, np.int64}:
-        return out.astype(np.int64)
-    if kinds and kinds <= {bool, np.bool_}:
-        return out.astype(bool)
-    if kinds and kinds <= {float, int, type(None), np.float64, np.int64} and len(kinds - {type(None)}):
-        return np.array([np.nan if v is None else v for v in values], dtype=np.float64)
-    return out
+class _Lookup:
+    """The way from values to codes; each table is made when a column first needs it."""
+
+    def __init__(self, categories, name):
+        self.name = name
+        n = len(categories)
+        self.missing_code = n if n and _is_missing(categories[-1]) else 0
+        keys = categories[: n - 1] if self.missing_code else categories
+        if keys.dtype.kind in "bif" or (
+            keys.dtype.kind == "u" and keys.max(initial=0) <= _INT64.max
+        ):
+            self.kind = "number"
+        elif keys.dtype.kind in "Mm":
+            self.kind = "time"
+        else:
+            keys = keys.astype(object, copy=False)
+            is_text = pd.api.types.infer_dtype(keys, skipna=False) == "string"
+            self.kind = "text" if is_text else "object"
+        self.keys = keys
+
+    def encode(self, column):
+        """Return the codes of a Plain or Coded column."""
+        if isinstance(column, Coded):
+            if len(column.dictionary) > 2 * len(column.codes):
+                column = only_used(column)
+            code_of = np.append(self.encode(column.dictionary), np.int32(self.missing_code))
+            return code_of.take(column.codes, mode="wrap")  # -1 is the last entry
+        values, missing = column
+        if is_arrow(values):
+            return self._encode_arrow(values)
+        kind = values.dtype.kind
+        if kind in "biuf" and self.kind == "number":
+            codes = self._encode_numbers(values)
+        elif kind in "Mm" and values.dtype == self.keys.dtype:
+            codes = self._encode_integers(values.view(np.int64))
+            codes[np.isnat(values)] = self.missing_code
+        elif kind in "biufMm":
+            codes = self._encode_distinct(column)
+        elif kind == "U":
+            codes = self._encode_fixed_width(values)
+        else:
+            codes = self._encode_objects(values.astype(object, copy=False))
+        if missing is not None:
+            codes[missing] = self.missing_code
+        return codes
+
+    def _is_small(self, n_rows):
+        # Setting up a pass over all categories costs more than a few look-ups in a dict.
+        return n_rows < 256 or 4 * n_rows < len(self.keys)
+
+    # --- any objects -----------------------------------------------------------------------------
+
+    @cached_property
+    def _code_of(self):
+        keys = python_values(self.keys)
+        code_of = dict(zip(keys, range(1, len(keys) + 1)))
+        if self.kind in ("time", "object"):
+            # A day and its midnight are one moment, whichever of the two a column holds.
+            for key, code in list(code_of.items()):
+                if isinstance(key, date):
+                    code_of.setdefault(_day_or_midnight(key), code)
+        return code_of
+
+    def _encode_objects(self, values):
+        if self.kind == "text" and not self._is_small(len(values)):
+            text = arrow_text(values)
+            if text is not None:
+                return self._encode_arrow(text)
+        return self._encode_by_dict(values)
+
+    def _encode_by_dict(self, values):
+        get = self._code_of.get
+        try:
+            codes = np.fromiter(map(get, values.tolist(), repeat(0)), np.int32, len(values))
+        except TypeError as error:
+            raise _unhashable(Plain(values), self.name, error) from error
+        if self.missing_code:
+            unknown = np.flatnonzero(codes == 0)
+            if len(unknown):
+                codes[unknown[pd.isna(values[unknown])]] = self.missing_code
+        return codes
+
+    def _encode_distinct(self, column):
+        codes, values = distinct(column)
+        return self.encode(Coded(codes, Plain(object_array(python_values(values)))))
+
+    # --- text ------------------------------------------------------------------------------------
+
+    @cached_property
+    def _arrow_keys(self):
+        return arrow_text(self.keys)  # None where Arrow cannot hold them
+
+    def _encode_arrow(self, values):
+        if self.kind != "text":
+            return self._encode_distinct(Plain(values))
+        if self._is_small(len(values)) or self._arrow_keys is None:
+            return self._encode_by_dict(object_array(values.to_pylist()))
+        codes = _index_in(values, self._arrow_keys.cast(values.type))
+        if self.missing_code and values.null_count:
+            codes[values.is_null().to_numpy(zero_copy_only=False)] = self.missing_code
+        return codes
+
+    def _encode_fixed_width(self, values):
+        # The characters of NumPy's text are hashed where they lie; Python strings of them would
+        # cost more than everything else.
+        width = values.dtype.itemsize // 4
+        pyarrow = import_pyarrow()
+        if self.kind != "text" or self._is_small(len(values)) or pyarrow is None or not width:
+            return self._encode_objects(values.astype(object))
+        cells = _characters(values, width)
+        fits = np.fromiter(map(len, self.keys.tolist()), np.int64, len(self.keys)) <= width
+        keys = _characters(self.keys[fits].astype(f"U{width}"), width)
+        if cells.max() < 256:  # one byte a character instead of four
+            fits[fits] = keys.max(axis=1) < 256
+            keys = keys[keys.max(axis=1) < 256].astype(np.uint8)
+            cells = cells.astype(np.uint8)
+        codes = _index_in(_fixed_width(cells, pyarrow), _fixed_width(keys, pyarrow))
+        return np.append(np.int32(0), np.flatnonzero(fits).astype(np.int32) + 1).take(codes)
+
+    # --- numbers and times -----------------------------------------------------------------------
+
+    @cached_property
+    def _whole_keys(self):
+        if self.kind == "time":
+            return self.keys.view(np.int64)
+        keys, exact = _as_whole(self.keys)
+        return keys if exact is None or exact.all() else None
+
+    @cached_property
+    def _span(self):
+        """Lowest and highest key, and the codes of all numbers between, if they are dense."""
+        keys = self._whole_keys
+        if not len(keys):
+            return 0, 0, np.zeros(3, dtype=np.int32)
+        low, high = int(keys.min()), int(keys.max())
+        if high - low > 4 * len(keys) + 1000 or low - 1 < _INT64.min or high + 1 > _INT64.max:
+            return low, high, None
+        codes = np.zeros(high - low + 3, dtype=np.int32)  # both ends stand for all beyond
+        codes[keys - (low - 1)] = np.arange(1, len(keys) + 1)
+        return low, high, codes
+
+    @cached_property
+    def _index(self):
+        return pd.Index(
+            self.keys.astype(np.float64) if self._whole_keys is None else self._whole_keys
+        )
+
+    def _encode_integers(self, values):
+        low, high, codes = self._span
+        if codes is None:
+            return (self._index.get_indexer(values) + 1).astype(np.int32)
+        return codes.take(np.clip(values, low - 1, high + 1) - (low - 1))
+
+    def _encode_numbers(self, values):
+        if self._whole_keys is None:
+            numbers, exact = _as_float(values)
+            codes = (self._index.get_indexer(numbers) + 1).astype(np.int32)
+        else:
+            numbers, exact = _as_whole(values)
+            codes = self._encode_integers(numbers)
+        if exact is not None:
+            codes[~exact] = 0
+        if self.missing_code and values.dtype.kind == "f":
+            codes[np.isnan(values)] = self.missing_code
+        return codes
+
+
+def _as_whole(values):
+    """Return numbers as int64, and where that is exact (None: everywhere)."""
+    kind = values.dtype.kind
+    if kind in "bi":
+        return values.astype(np.int64, copy=False), None
+    if kind == "u":
+        exact = None if values.dtype.itemsize < 8 else values <= np.uint64(_INT64.max)
+        return values.astype(np.int64), exact
+    with np.errstate(invalid="ignore"):
+        whole = values.astype(np.int64)
+        exact = (whole == values) & (np.abs(values) < 2.0**63)
+    return whole, exact
+
+
+def _as_float(values):
+    """Return numbers as float64, and where that is exact (None: everywhere)."""
+    numbers = values.astype(np.float64, copy=False)
+    if values.dtype.kind in "bf" or values.dtype.itemsize < 8:
+        return numbers, None
+    with np.errstate(invalid="ignore"):
+        # The highest integers round up to a power of two that the type no longer holds.
+        exact = (numbers < float(np.iinfo(values.dtype).max)) & (
+            numbers.astype(values.dtype) == values
+        )
+    return numbers, exact
+
+
+def _characters(values, width):
+    values = np.ascontiguousarray(values.astype(f"=U{width}", copy=False))
+    return values.view(np.uint32).reshape(len(values), width)
+
+
+def _fixed_width(cells, pyarrow):
+    kind = pyarrow.binary(cells.shape[1] * cells.itemsize)
+    return pyarrow.FixedSizeBinaryArray.from_buffers(
+        kind, len(cells), [None, pyarrow.py_buffer(np.ascontiguousarray(cells))]
+    )
+
+
+def _index_in(values, categories):
+    """Return 1 + the position of each value among the categories, 0 where it is not there."""
+    codes = import_pyarrow().compute.index_in(values, value_set=categories)
+    if codes.null_count:
+        codes = codes.fill_null(-1)
+    return np.add(codes.to_numpy(), 1, dtype=np.int32)
+
+
+def _is_missing(value):
+    return pd.api.types.is_scalar(value) and bool(pd.isna(value))
+
+
+def _day_or_midnight(moment):
+    """Return the day of a midnight, the midnight of a day, anything else as it is."""
+    if not isinstance(moment, datetime):
+        return datetime(moment.year, moment.month, moment.day)
+    is_midnight = moment.tzinfo is None and pd.Timestamp(moment).normalize() == moment
+    return moment.date() if is_midnight else moment
+
+
+def _count(codes, n_values):
+    """Return the rows of each value, then of the missing one."""
+    counts = np.bincount(np.add(codes, 1, dtype=np.intp), minlength=n_values + 1)
+    return np.roll(counts, -1).astype(np.int64, copy=False)
+
+
+def _order(values, codes):
+    """Return positions that sort `values`, or put them in order of first appearance."""
+    text = arrow_text(values) if values.dtype == object and len(values) > 1000 else None
+    if text is not None:  # UTF-8 sorts as Python does, by code points
+        return import_pyarrow().compute.sort_indices(text).to_numpy().astype(np.intp)
+    try:
+        return np.argsort(values, kind="stable")
+    except TypeError:
+        first = pd.unique(np.asarray(codes))
+        return first[first >= 0].astype(np.intp)
+
+
+def _with_missing(values, has_missing):
+    """Append the missing category: NaN, NaT, or None where the type has neither."""
+    if not has_missing:
+        return values
+    kind = values.dtype.kind
+    if kind in "Mm":
+        return np.append(values, np.array(["NaT"], dtype=values.dtype))
+    if kind == "f" or (
+        kind in "iu" and all(abs(int(v)) <= _EXACT for v in (values.min(), values.max()))
+    ):
+        return np.append(values.astype(np.float64), np.nan)
+    return np.append(values.astype(object), np.array([None], dtype=object))
+
+
+def _unhashable(column, name, error):
+    """Return the error that names the first cell which is no category; `error` if there is none."""
+    for row, value in enumerate(column.values.tolist()):
+        try:
+            hash(value)
+        except TypeError:
+            return ValueError(
+                f"Column {name!r} holds a {type(value).__name__} in row {row}, the first of its "
+                "kind, but a category must be one hashable value such as a string or a number. "
+                "Join the items into one string, or give each item a row (explode) or a column of "
+                "its own."
+            )
+    return error
