@@ -37,7 +37,7 @@ format: $(VENV)/.stamp-dev ## put the code into the one format, mend what ruff c
 	$(BIN)/ruff format .
 
 bench: $(VENV)/.stamp-dev ## quick versions of all benchmarks
-	@set -e; for script in benchmarks/bench_*.py; do \
+	@set -e; for script in $(wildcard benchmarks/bench_*.py); do \
 		echo "== $$script --quick"; $(BIN)/python $$script --quick $(ARGS); done
 
 docs: $(VENV)/.stamp-dev ## build the documentation into docs/_build/html, warnings are errors

@@ -1,0 +1,46 @@
+"""Settings of Sphinx. Nothing is fetched: the pages build without a network."""
+
+from pathlib import Path
+
+import sk_entity_embed
+
+project = "sk_entity_embed"
+author = "The sk_entity_embed developers"
+copyright = "2026, The sk_entity_embed developers"
+release = version = sk_entity_embed.__version__
+
+extensions = [
+    "numpydoc",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.mathjax",
+]
+exclude_patterns = ["_build", "auto_examples/*.ipynb", "**/sg_execution_times.rst"]
+default_role = "literal"
+nitpicky = False
+
+autosummary_generate = True
+autodoc_default_options = {"members": True, "inherited-members": True}
+numpydoc_show_class_members = False
+numpydoc_xref_param_type = False
+
+html_theme = "pydata_sphinx_theme"
+html_title = "sk_entity_embed"
+html_theme_options = {"show_prev_next": False, "navbar_end": ["theme-switcher"]}
+html_sidebars = {"getting_started": [], "how_it_works": [], "api": []}
+
+# Examples are scripts examples/plot_*.py, run in order, each in a fresh state.
+EXAMPLES = Path(__file__).parents[1] / "examples"
+if any(EXAMPLES.glob("plot_*.py")):
+    extensions.append("sphinx_gallery.gen_gallery")
+    sphinx_gallery_conf = {
+        "examples_dirs": str(EXAMPLES),
+        "gallery_dirs": "auto_examples",
+        "filename_pattern": r"/plot_",
+        "download_all_examples": False,
+        "show_memory": False,
+        "show_signature": False,
+        "plot_gallery": "True",
+        "abort_on_example_error": True,
+        "reset_modules": (),  # a style or seed that an example sets must not exist
+    }
