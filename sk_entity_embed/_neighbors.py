@@ -24,8 +24,9 @@ METRICS = ("cosine", "dot", "euclidean")
 # Tuned with benchmarks/bench_neighbors.py.
 _TILE_QUERIES = 512  # fewer and the product slows down, more and the maxima grow
 _TILE_CELLS = 1 << 19  # scores in a tile: 2 MiB, which stay in the cache until they are reduced
-_RESCORE_CELLS = 1 << 18  # floats gathered at once to score the rows of the best groups
-_SLACK = 4  # rows beyond k that get a true score, so that the proof nearly always succeeds
+_RESCORE_CELLS = 1 << 19  # floats gathered at once to score the rows of the best groups
+_FEW_QUERIES = 32  # below, a tile has a query in each line, not a row
+_SLACK = 2  # rows beyond k that get a true score, so that the proof nearly always succeeds
 _CHUNK_CELLS = 1 << 20  # cells of float64 work at once
 _ANN_MIN_ROWS = 20_000  # below, the exact search is faster than training an index
 _UNIT_ROUNDOFF = 2.0**-24
@@ -181,11 +182,12 @@ class Searcher:
 
     def _distances(self, scores):
         """Turn scores into distances."""
-        if self.metric == "cosine":
-            return np.clip(1.0 - scores, 0.0, 2.0).astype(np.float32)
-        if self.metric == "dot":
-            return (0.0 - scores).astype(np.float32)  # no minus zero
-        return np.sqrt(0.0 - scores).astype(np.float32)
+        with np.errstate(over="ignore"):  # beyond float32: infinitely far
+            if self.metric == "cosine":
+                return np.clip(1.0 - scores, 0.0, 2.0).astype(np.float32)
+            if self.metric == "dot":
+                return (0.0 - scores).astype(np.float32)  # no minus zero
+            return np.sqrt(0.0 - scores).astype(np.float32)
 
     # Bounds: product_rows @ product_queries.T, in units of their own, never too low.
 
@@ -283,49 +285,54 @@ class Searcher:
 
     def _candidates_from_groups(self, factor, n_candidates):
         """As `_candidates_from_all`, by the maxima of groups."""
-        maxima, first_row, stride = self._group_maxima(factor)
-        groups, left_out = _top(maxima, n_candidates)
         size = self._group_size
-        rows = np.empty(groups.shape, dtype=np.int64)
-        step = max(1, _RESCORE_CELLS // (n_candidates * size * factor.shape[1]))
-        within = np.arange(size)
+        groups, beaten = _top(self._group_maxima(factor), n_candidates)
+        bounds = self._bounds_in_groups(factor, groups)
+        best, also_beaten = _top(bounds, n_candidates)
+        rows = np.take_along_axis(groups, best // size, axis=1) * size + best % size
+        return rows, np.maximum(beaten, also_beaten)
+
+    def _bounds_in_groups(self, factor, groups):
+        """Bounds of all rows of the chosen groups: (n_queries, n_chosen * group_size)."""
+        size, n_columns = self._group_size, factor.shape[1]
+        n_chosen = groups.shape[1]
+        bounds = np.empty((len(factor), n_chosen * size, 1), dtype=np.float32)
+        rows_of_group = self._product_rows.reshape(-1, size * n_columns)
+        step = min(len(factor), max(1, _RESCORE_CELLS // (n_chosen * size * n_columns)))
+        found = np.empty((step, n_chosen, size * n_columns), dtype=np.float32)
         for start in range(0, len(factor), step):
             part = slice(start, start + step)
-            chosen = groups[part]
-            members = first_row[chosen][:, :, None] + stride[chosen][:, :, None] * within
-            members = members.reshape(len(chosen), -1)
-            found = self._product_rows.take(members, axis=0, mode="clip")
-            bounds = np.matmul(found, factor[part][:, :, None])[:, :, 0]
-            bounds[members >= self.n_rows] = -np.inf
-            best, beaten = _top(bounds, n_candidates)
-            rows[part] = np.take_along_axis(members, best, axis=1)
-            np.maximum(left_out[part], beaten, out=left_out[part])
-        return rows, left_out
+            n = len(factor[part])
+            rows_of_group.take(groups[part], axis=0, mode="clip", out=found[:n])
+            rows = found[:n].reshape(n, n_chosen * size, n_columns)
+            np.matmul(rows, factor[part][:, :, None], out=bounds[part])
+        bounds = bounds[:, :, 0]
+        query, place = np.nonzero(groups == len(rows_of_group) - 1)  # the padded group
+        for missing in range(1, len(self._product_rows) - self.n_rows + 1):
+            bounds[query, (place + 1) * size - missing] = -np.inf
+        return bounds
 
     def _group_maxima(self, factor):
-        """Highest bound in each group: (n_queries, n_groups), and which rows form the groups.
-
-        Within a block of rows, a group takes every n-th row: then the maxima of all groups are
-        taken side by side, which is what the processor is good at.
-        """
+        """Highest bound among each group of neighbouring rows: (n_queries, n_groups)."""
         n_queries, size = len(factor), self._group_size
         n_padded = len(self._product_rows)
-        n_groups = n_padded // size
         block = max(size, _TILE_CELLS // n_queries // size * size)
-        maxima = np.empty((n_queries, n_groups), dtype=np.float32)
-        first_row = np.empty(n_groups, dtype=np.int64)
-        stride = np.empty(n_groups, dtype=np.int64)
-        tile = np.empty((min(block, n_padded), n_queries), dtype=np.float32)
+        maxima = np.empty((n_queries, n_padded // size), dtype=np.float32)
+        tile = np.empty(min(block, n_padded) * n_queries, dtype=np.float32)
         for start in range(0, n_padded, block):
-            stop = min(start + block, n_padded)
-            width = (stop - start) // size
-            bounds = np.matmul(self._product_rows[start:stop], factor.T, out=tile[: stop - start])
-            bounds[max(0, self.n_rows - start) :] = -np.inf  # padding
-            groups = slice(start // size, start // size + width)
-            maxima[:, groups] = bounds.reshape(size, width, n_queries).max(axis=0).T
-            first_row[groups] = np.arange(start, start + width)
-            stride[groups] = width
-        return maxima, first_row, stride
+            part = self._product_rows[start : start + block]
+            groups = slice(start // size, (start + len(part)) // size)
+            if n_queries < _FEW_QUERIES:
+                bounds = tile[: len(part) * n_queries].reshape(n_queries, len(part))
+                np.matmul(factor, part.T, out=bounds)
+                bounds[:, max(0, self.n_rows - start) :] = -np.inf  # padding
+                maxima[:, groups] = bounds.reshape(n_queries, -1, size).max(axis=2)
+            else:  # maxima of many queries side by side are what the processor is good at
+                bounds = tile[: len(part) * n_queries].reshape(len(part), n_queries)
+                np.matmul(part, factor.T, out=bounds)
+                bounds[max(0, self.n_rows - start) :] = -np.inf
+                maxima[:, groups] = bounds.reshape(-1, size, n_queries).max(axis=1).T
+        return maxima
 
     def _best_by_scan(self, query, factor, needed, k):
         """The k best rows of one query among all rows whose bound is at least `needed`."""
@@ -532,13 +539,16 @@ def _drop_excluded(scores, rows, exclude, k):
 
 def _top(values, k):
     """Columns of the k highest values of each line, unsorted, and the highest value beside them."""
-    n = values.shape[1]
+    n_lines, n = values.shape
     if k >= n:
-        columns = np.broadcast_to(np.arange(n), values.shape)
-        return columns, np.full(len(values), -np.inf)
-    order = np.argpartition(values, n - k - 1, axis=1)[:, n - k - 1 :]
-    beaten = np.take_along_axis(values, order[:, :1], axis=1)[:, 0]
-    return order[:, 1:], beaten.astype(np.float64)
+        return np.tile(np.arange(n), (n_lines, 1)), np.full(n_lines, -np.inf)
+    columns = np.empty((n_lines, k + 1), dtype=np.int64)
+    step = max(1, _CHUNK_CELLS // n)
+    for start in range(0, n_lines, step):
+        part = slice(start, start + step)
+        columns[part] = np.argpartition(values[part], n - k - 1, axis=1)[:, n - k - 1 :]
+    beaten = np.take_along_axis(values, columns[:, :1], axis=1)[:, 0]
+    return columns[:, 1:], beaten.astype(np.float64)
 
 
 def _sort(scores, rows, k):
