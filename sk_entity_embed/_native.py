@@ -9,8 +9,8 @@ Three shapes are enough for everything above:
 """
 
 import sys
+from dataclasses import dataclass
 from decimal import Decimal
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -21,7 +21,8 @@ CATEGORY, NUMBER, OTHER = "category", "number", "other"
 _INT64 = np.iinfo(np.int64)
 
 
-class Plain(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Plain:
     """Values of a column, and where they are missing (None: the values tell it themselves)."""
 
     values: object
@@ -31,7 +32,8 @@ class Plain(NamedTuple):
         return len(self.values)
 
 
-class Coded(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Coded:
     """Codes into a dictionary of values; a negative code is a missing value."""
 
     codes: np.ndarray
@@ -233,11 +235,29 @@ def take(column, rows):
     return Plain(column.values[rows], missing)
 
 
-def only_used(column):
-    """Return a Coded column with the entries of its dictionary that some row uses."""
+def without_long_dictionary(column):
+    """Return a Coded column with few rows so that its cost does not grow with the dictionary."""
+    codes, dictionary = column.codes, column.dictionary
+    if 0 < len(codes) < 64:
+        missing = codes < 0
+        if missing.all():
+            return Plain(np.full(len(codes), None, dtype=object))
+        cells = take(dictionary, np.where(missing, 0, codes))
+        return Plain(cells.values, missing if cells.missing is None else missing | cells.missing)
+    return _only_used(column)
+
+
+def _only_used(column):
     used, codes = np.unique(column.codes, return_inverse=True)
     n_missing = np.searchsorted(used, 0)
     return Coded(codes - n_missing, take(column.dictionary, used[n_missing:].astype(np.int64)))
+
+
+def _first_rows(codes, n_codes):
+    """Return a row of each code (none negative): the first."""
+    rows = np.empty(n_codes, dtype=np.int64)
+    rows[codes[::-1]] = np.arange(len(codes) - 1, -1, -1)  # the last to be written stays
+    return rows
 
 
 # --- distinct values ---------------------------------------------------------------------------
@@ -266,12 +286,12 @@ def distinct(column):
     """
     if isinstance(column, Coded):
         if len(column.dictionary) > 2 * len(column.codes):
-            column = only_used(column)
+            column = _only_used(column)
         codes, values = distinct(column.dictionary)
         if len(codes) == len(values) and (codes == np.arange(len(codes))).all():
             return column.codes, values
         return np.append(codes, -1).astype(codes.dtype)[column.codes], values
-    values, missing = column
+    values, missing = column.values, column.missing
     if is_arrow(values):
         return _distinct_arrow(values)
     kind = values.dtype.kind
@@ -284,8 +304,13 @@ def distinct(column):
         uniques = uniques + 0.0  # -0.0 is 0.0
     elif kind in "Mm":
         codes, uniques = pd.factorize(values)
+    elif kind == "U" and missing is None:
+        return _distinct_text(values)
     else:
-        return _distinct_objects(values, missing)
+        values = values.astype(object, copy=missing is not None)
+        if missing is not None:
+            values[missing] = None
+        return _distinct_objects(values)
     if missing is not None:
         codes = np.where(missing, -1, codes)
     return codes, uniques
@@ -312,40 +337,76 @@ def _distinct_arrow(values):
     return _arrow_codes(encoded.indices), _arrow_numpy(encoded.dictionary)
 
 
-def _distinct_objects(values, missing):
-    values = values.astype(object, copy=False)  # from text of fixed width
-    if missing is not None:
-        values = values.copy()
-        values[missing] = None
-    text = arrow_text(values) if len(values) > 100 else None
-    if text is not None:
-        return _distinct_arrow(text)
+def _distinct_text(values):
+    cells = characters(values)
+    pyarrow = import_pyarrow()
+    if pyarrow is None or not cells.size:
+        return _distinct_objects(values.astype(object))
+    if cells.max() < 256:
+        cells = cells.astype(np.uint8)
+    codes = _arrow_codes(fixed_width(cells, pyarrow).dictionary_encode().indices)
+    first = _first_rows(codes, int(codes.max()) + 1)
+    return codes, values[first].astype(object)
+
+
+def characters(values, width=None):
+    """Return NumPy text as numbers of shape (n_rows, width), without a copy where that can be."""
+    width = width or values.dtype.itemsize // 4
+    values = np.ascontiguousarray(values.astype(f"=U{width}", copy=False))
+    return values.view(np.uint32).reshape(len(values), width)
+
+
+def fixed_width(cells, pyarrow):
+    """Return rows of `characters` as Arrow cells, which can be hashed where they lie."""
+    kind = pyarrow.binary(cells.shape[1] * cells.itemsize)
+    buffer = pyarrow.py_buffer(np.ascontiguousarray(cells))
+    return pyarrow.FixedSizeBinaryArray.from_buffers(kind, len(cells), [None, buffer])
+
+
+def _distinct_objects(values):
+    typed = typed_objects(values) if len(values) > 100 else None
+    if typed is not None:
+        return distinct(typed)
     codes, uniques = pd.factorize(values)
-    typed = tidy(uniques)
-    if typed.dtype != object and len(typed):
+    values = tidy(uniques)
+    if values.dtype != object and len(values):
         # Of another type now, two values may have become one (a date and its midnight).
-        again, typed = distinct(Plain(typed))
+        again, values = distinct(Plain(values))
         codes = np.append(again, -1)[codes]
-    return codes, typed
+    return codes, values
 
 
-def arrow_text(values):
-    """Return an object array of nothing but strings (and missing) as Arrow text, else None."""
+def typed_objects(values):
+    """Return objects that are all text, all integers or all floats as Plain, else None."""
     pyarrow = import_pyarrow()
     if pyarrow is None:
         return None
     try:
         # Without a type asked for, bytes are not mistaken for text.
-        text = pyarrow.array(values, from_pandas=True)
+        array = pyarrow.array(values, from_pandas=True)
     except (pyarrow.ArrowException, TypeError, ValueError, OverflowError):
         return None  # mixed cells, or strings that UTF-8 cannot hold
-    is_text = pyarrow.types.is_string(text.type) or pyarrow.types.is_large_string(text.type)
-    return text if is_text else None
+    types, kind = pyarrow.types, array.type
+    if types.is_string(kind) or types.is_large_string(kind):
+        return Plain(array)
+    # Arrow joins integers and floats, but rounds: only what it found to be pure is kept.
+    is_pure = types.is_integer(kind) or (
+        types.is_floating(kind) and pandas_types.infer_dtype(values, skipna=True) == "floating"
+    )
+    return _from_arrow(array, pyarrow) if is_pure else None
+
+
+def arrow_text(values):
+    """Return objects that are all text (or missing) as Arrow text, else None."""
+    typed = typed_objects(values)
+    return typed.values if typed is not None and is_arrow(typed.values) else None
 
 
 def tidy(values):
     """Give distinct objects the plainest type that keeps every value as it is."""
     kind = pandas_types.infer_dtype(values, skipna=False)
+    if kind == "empty":
+        return values
     if kind == "string":
         if set(map(type, values.tolist())) != {str}:
             values = object_array([str(v) for v in values.tolist()])
@@ -395,7 +456,7 @@ def floats(column):
     """Return a Plain or Coded column as float64 with NaN for missing; TypeError if no numbers."""
     if isinstance(column, Coded):
         return np.append(floats(column.dictionary), np.nan)[column.codes]
-    values, missing = column
+    values, missing = column.values, column.missing
     if is_arrow(values):
         raise TypeError("text")
     if values.dtype.kind in "biuf":

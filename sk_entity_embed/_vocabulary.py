@@ -16,17 +16,21 @@ from ._native import (
     Coded,
     Plain,
     arrow_text,
+    characters,
     distinct,
+    fixed_width,
     import_pyarrow,
     is_arrow,
     object_array,
-    only_used,
     plain,
     python_values,
     take,
+    typed_objects,
+    without_long_dictionary,
 )
 
 _INT64 = np.iinfo(np.int64)
+_FEW_KEYS = 100_000  # a dict of so many numbers is made in no time
 _EXACT = 2**53  # whole numbers up to here are exact as float64
 
 
@@ -194,27 +198,34 @@ class _Lookup:
         """Return the codes of a Plain or Coded column."""
         if isinstance(column, Coded):
             if len(column.dictionary) > 2 * len(column.codes):
-                column = only_used(column)
-            code_of = np.append(self.encode(column.dictionary), np.int32(self.missing_code))
-            return code_of.take(column.codes, mode="wrap")  # -1 is the last entry
-        values, missing = column
+                return self.encode(without_long_dictionary(column))
+            return self._join(column.codes, self.encode(column.dictionary))
+        codes = self._encode_values(column.values)
+        if column.missing is not None:
+            codes[column.missing] = self.missing_code
+        return codes
+
+    def _encode_values(self, values):
         if is_arrow(values):
             return self._encode_arrow(values)
         kind = values.dtype.kind
         if kind in "biuf" and self.kind == "number":
-            codes = self._encode_numbers(values)
-        elif kind in "Mm" and values.dtype == self.keys.dtype:
+            if len(values) < 32 and len(self.keys) < _FEW_KEYS:
+                return self._encode_by_dict(values.astype(object))
+            return self._encode_numbers(values)
+        if kind in "Mm" and values.dtype == self.keys.dtype:
             codes = self._encode_integers(values.view(np.int64))
             codes[np.isnat(values)] = self.missing_code
-        elif kind in "biufMm":
-            codes = self._encode_distinct(column)
-        elif kind == "U":
-            codes = self._encode_fixed_width(values)
-        else:
-            codes = self._encode_objects(values.astype(object, copy=False))
-        if missing is not None:
-            codes[missing] = self.missing_code
-        return codes
+            return codes
+        if kind in "biufMm":
+            return self._encode_distinct(Plain(values))
+        if kind == "U":
+            return self._encode_fixed_width(values)
+        return self._encode_objects(values.astype(object, copy=False))
+
+    def _join(self, codes, dictionary):
+        # A code of -1 picks the last entry: missing.
+        return np.append(dictionary, np.int32(self.missing_code)).take(codes, mode="wrap")
 
     def _is_small(self, n_rows):
         # Setting up a pass over all categories costs more than a few look-ups in a dict.
@@ -234,10 +245,10 @@ class _Lookup:
         return code_of
 
     def _encode_objects(self, values):
-        if self.kind == "text" and not self._is_small(len(values)):
-            text = arrow_text(values)
-            if text is not None:
-                return self._encode_arrow(text)
+        if self.kind in ("text", "number") and not self._is_small(len(values)):
+            typed = typed_objects(values)
+            if typed is not None:
+                return self.encode(typed)
         return self._encode_by_dict(values)
 
     def _encode_by_dict(self, values):
@@ -254,7 +265,7 @@ class _Lookup:
 
     def _encode_distinct(self, column):
         codes, values = distinct(column)
-        return self.encode(Coded(codes, Plain(object_array(python_values(values)))))
+        return self._join(codes, self._encode_by_dict(object_array(python_values(values))))
 
     # --- text ------------------------------------------------------------------------------------
 
@@ -279,14 +290,14 @@ class _Lookup:
         pyarrow = import_pyarrow()
         if self.kind != "text" or self._is_small(len(values)) or pyarrow is None or not width:
             return self._encode_objects(values.astype(object))
-        cells = _characters(values, width)
+        cells = characters(values)
         fits = np.fromiter(map(len, self.keys.tolist()), np.int64, len(self.keys)) <= width
-        keys = _characters(self.keys[fits].astype(f"U{width}"), width)
+        keys = characters(self.keys[fits].astype(f"U{width}"), width)
         if cells.max() < 256:  # one byte a character instead of four
             fits[fits] = keys.max(axis=1) < 256
             keys = keys[keys.max(axis=1) < 256].astype(np.uint8)
             cells = cells.astype(np.uint8)
-        codes = _index_in(_fixed_width(cells, pyarrow), _fixed_width(keys, pyarrow))
+        codes = _index_in(fixed_width(cells, pyarrow), fixed_width(keys, pyarrow))
         return np.append(np.int32(0), np.flatnonzero(fits).astype(np.int32) + 1).take(codes)
 
     # --- numbers and times -----------------------------------------------------------------------
@@ -347,7 +358,7 @@ def _as_whole(values):
         return values.astype(np.int64), exact
     with np.errstate(invalid="ignore"):
         whole = values.astype(np.int64)
-        exact = (whole == values) & (np.abs(values) < 2.0**63)
+        exact = (whole == values) & (values >= -(2.0**63)) & (values < 2.0**63)
     return whole, exact
 
 
@@ -362,18 +373,6 @@ def _as_float(values):
             numbers.astype(values.dtype) == values
         )
     return numbers, exact
-
-
-def _characters(values, width):
-    values = np.ascontiguousarray(values.astype(f"=U{width}", copy=False))
-    return values.view(np.uint32).reshape(len(values), width)
-
-
-def _fixed_width(cells, pyarrow):
-    kind = pyarrow.binary(cells.shape[1] * cells.itemsize)
-    return pyarrow.FixedSizeBinaryArray.from_buffers(
-        kind, len(cells), [None, pyarrow.py_buffer(np.ascontiguousarray(cells))]
-    )
 
 
 def _index_in(values, categories):
@@ -418,12 +417,11 @@ def _with_missing(values, has_missing):
     """Append the missing category: NaN, NaT, or None where the type has neither."""
     if not has_missing:
         return values
-    kind = values.dtype.kind
+    kind = values.dtype.kind if len(values) else "O"
     if kind in "Mm":
         return np.append(values, np.array(["NaT"], dtype=values.dtype))
-    if kind == "f" or (
-        kind in "iu" and all(abs(int(v)) <= _EXACT for v in (values.min(), values.max()))
-    ):
+    is_exact = kind in "iu" and max(values.max(initial=0), -values.min(initial=0)) <= _EXACT
+    if kind == "f" or is_exact:
         return np.append(values.astype(np.float64), np.nan)
     return np.append(values.astype(object), np.array([None], dtype=object))
 
