@@ -4,6 +4,7 @@ import sys
 from dataclasses import dataclass, field
 
 import numpy as np
+import pandas as pd
 from scipy import sparse
 
 from ._native import CATEGORY, NUMBER, floats, kind_of, plain
@@ -77,33 +78,42 @@ def read_table(X):
 def _read_frame(X):
     if isinstance(X, (np.ndarray, list, tuple)):
         return None
-    pandas, polars, pyarrow = (sys.modules.get(m) for m in ("pandas", "polars", "pyarrow"))
-    if pandas is not None and isinstance(X, pandas.DataFrame):
-        return _frame(X, *X.shape, list(X.columns), lambda i: X.iloc[:, i])
+    if isinstance(X, pd.DataFrame):
+        names = list(X.columns)
+        if X.columns.is_unique and all(isinstance(name, str) for name in names):
+            return _frame(X, X.shape, names, lambda i: X[names[i]])  # thrice as fast as iloc
+        return _frame(X, X.shape, names, lambda i: X.iloc[:, i])
+    polars, pyarrow = sys.modules.get("polars"), sys.modules.get("pyarrow")
     if polars is not None and isinstance(X, polars.DataFrame):
-        return _frame(X, *X.shape, X.columns, X.to_series)
-    if pyarrow is not None and isinstance(X, (pyarrow.Table, pyarrow.RecordBatch)):
-        return _frame(X, *X.shape, X.schema.names, X.column)
-    if (pandas is not None and isinstance(X, (pandas.Series, pandas.Index))) or (
-        polars is not None and isinstance(X, polars.Series)
-    ):
+        return _frame(X, X.shape, X.columns, X.to_series)
+    if pyarrow is not None and isinstance(X, pyarrow.RecordBatch):
+        X = pyarrow.Table.from_batches([X])
+    if pyarrow is not None and isinstance(X, pyarrow.Table):
+        return _frame(X, X.shape, X.schema.names, X.column)
+    import narwhals
+
+    frame = narwhals.from_native(X, allow_series=True, pass_through=True)
+    if isinstance(frame, narwhals.LazyFrame):
+        raise TypeError(
+            f"Expected a data frame with its rows at hand, got the lazy {type(X)}. Collect it "
+            "first: X.collect() or the like."
+        )
+    is_arrow = pyarrow is not None and isinstance(X, pyarrow.Array)
+    if is_arrow or isinstance(X, pd.Index) or isinstance(frame, narwhals.Series):
         raise ValueError(
             f"Expected a 2-dimensional container but got {type(X)} instead. Pass a DataFrame "
             "containing a single row (i.e. single sample) or a single column (i.e. single "
             "feature) instead."
         )
-    import narwhals
-
-    frame = narwhals.from_native(X, eager_only=True, pass_through=True)
     if not isinstance(frame, narwhals.DataFrame):
         return None
     names = frame.columns
-    return _frame(X, *frame.shape, names, lambda i: frame.get_column(names[i]).to_native())
+    return _frame(X, frame.shape, names, lambda i: frame.get_column(names[i]).to_native())
 
 
-def _frame(native, n_rows, n_columns, names, column):
+def _frame(native, shape, names, column):
     names = list(names) if all(isinstance(name, str) for name in names) else None
-    return Table(native, n_rows, n_columns, names, True, column)
+    return Table(native, *shape, names, True, column)
 
 
 def _read_array(X):

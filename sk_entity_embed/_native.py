@@ -8,6 +8,7 @@ Three shapes are enough for everything above:
 - codes into a dictionary of one of the two, a negative code standing for missing.
 """
 
+import math
 import sys
 from dataclasses import dataclass
 from decimal import Decimal
@@ -123,7 +124,7 @@ def _from_numpy(values):
 def _from_pandas(column):
     dtype, array = column.dtype, column.array
     if isinstance(dtype, np.dtype):
-        return _from_numpy(column.to_numpy())
+        return _from_numpy(np.asarray(array))
     if isinstance(dtype, pd.CategoricalDtype):
         return coded(array.codes, _from_pandas(array.categories))
     pyarrow = sys.modules.get("pyarrow")
@@ -147,21 +148,22 @@ def _from_pandas(column):
 
 def _from_polars(column, polars):
     dtype = column.dtype
-    # A slice of a Categorical carries the whole dictionary: a few rows are cheaper as text.
-    if dtype in (polars.Categorical, polars.Enum) and len(column) < 64:
+    is_category = dtype in (polars.Categorical, polars.Enum)
+    if len(column) < 64 and (is_category or dtype == polars.String):
         return Plain(object_array(column.cast(polars.String).to_list()))
+    if is_category:
+        # How the integers behind categories relate to a list of them changed over the versions;
+        # that equal integers are equal categories did not.
+        physical = column.to_physical().cast(polars.Int64).fill_null(-1).to_numpy()
+        codes, uniques = _distinct_integers(physical)
+        names = column.gather(_first_rows(codes, len(uniques))).cast(polars.String)
+        return coded(codes, _from_polars(names, polars))
     pyarrow = import_pyarrow()
-    no_arrow_type = {
-        polars.Object,
-        getattr(polars, "Int128", None),
-        getattr(polars, "UInt128", None),
-    }
-    if pyarrow is not None and dtype not in no_arrow_type:
+    no_arrow = {polars.Object, getattr(polars, "Int128", None), getattr(polars, "UInt128", None)}
+    if pyarrow is not None and dtype not in no_arrow:
         return _from_arrow(column.to_arrow(), pyarrow)
-    if dtype in (polars.Categorical, polars.Enum):
-        column = column.cast(polars.String)
     has_numbers = dtype.is_float() or (dtype.is_integer() and not column.null_count())
-    if has_numbers and dtype not in no_arrow_type:
+    if has_numbers and dtype not in no_arrow:
         return Plain(column.to_numpy())
     return Plain(object_array(column.to_list()))
 
@@ -231,7 +233,11 @@ def take(column, rows):
         return Coded(column.codes[rows], column.dictionary)
     missing = None if column.missing is None else column.missing[rows]
     if is_arrow(column.values):
-        return Plain(column.values.take(import_pyarrow().array(rows)), missing)
+        pyarrow = import_pyarrow()
+        values = column.values
+        if isinstance(values, pyarrow.ChunkedArray) and values.num_chunks == 1:
+            values = values.chunk(0)  # spares a copy of all of it
+        return Plain(values.take(pyarrow.array(rows)), missing)
     return Plain(column.values[rows], missing)
 
 
@@ -470,7 +476,13 @@ def floats(column):
         scalars = (bool, int, float, np.bool_, np.integer, np.floating, Decimal)
         if kind not in known and not all(isinstance(v, scalars) for v in present.tolist()):
             raise TypeError(kind)
-        numbers[~missing] = present.astype(np.float64)
+        try:
+            numbers[~missing] = present.astype(np.float64)
+        except OverflowError:  # integers beyond any float
+            numbers[~missing] = [
+                v if abs(v) < 2**1023 else math.copysign(math.inf, v > 0 or -1)
+                for v in present.tolist()
+            ]
     else:
         raise TypeError(str(values.dtype))
     if missing is not None:
