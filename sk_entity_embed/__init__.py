@@ -9,7 +9,10 @@ __version__ = "0.1.0.dev0"
 
 _WHERE = {  # public name -> module that has it, imported when first asked for
     "EntityEmbedder": "._embedder",
+    "EntityEmbeddingClassifier": "._predictors",
+    "EntityEmbeddingRegressor": "._predictors",
     "datasets": ".datasets",
+    "plotting": ".plotting",
 }
 
 __all__ = ["__version__", *_WHERE]

@@ -1,0 +1,498 @@
+"""From X and y to a trained network: reading, encoding, the one call of training, and the callbacks around it."""
+
+import copy
+from dataclasses import dataclass, field
+from numbers import Integral
+
+import numpy as np
+from sklearn.utils import check_random_state, column_or_1d
+from sklearn.utils.multiclass import type_of_target
+from sklearn.utils.validation import validate_data
+
+from ._columns import as_floats, read_table, select_categorical
+from ._cross_fitting import assign_folds
+from ._links_records import LinkPairs, LinkSpec
+from ._numeric import learn_scaling, scale
+from ._records import NetworkSpec, TrainingPlan, TrainingTable
+from ._target import read_target
+from ._validation import check_sample_weight
+from ._vocabulary import Vocabulary
+
+MAX_AUTO_COMPONENTS = 10
+AUTO_LINK_COMPONENTS = 50
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The columns of a table as the estimator reads them.
+
+    Attributes
+    ----------
+    codes : ndarray of shape (n_rows, n_embedded), int32
+    numeric : ndarray of shape (n_rows, n_numeric), float32
+        As given, NaN where missing.
+    """
+
+    codes: np.ndarray
+    numeric: np.ndarray
+
+
+@dataclass
+class Fitted:
+    """What a fit knows of its training rows, for `fit_transform`."""
+
+    columns: Columns
+    fold: np.ndarray | None = None
+    network: object = None
+    attributes: dict = field(default_factory=dict)
+
+
+def learn_columns(estimator, X):
+    """Read the training table: choose and encode the categorical columns, take the others as numbers.
+
+    Returns
+    -------
+    columns : Columns
+    attributes : dict
+        Fitted attributes that describe the columns.
+    """
+    table = read_table(X)
+    validate_data(estimator, X, skip_check_array=True, reset=True)
+    embedded = select_categorical(table, X, estimator.categorical_features)
+    if not len(embedded):
+        raise ValueError(
+            "categorical_features chose no column. Name at least one column to embed, or use 'auto'."
+        )
+    vocabularies, codes = [], np.empty((table.n_rows, len(embedded)), dtype=np.int32)
+    for j, position in enumerate(embedded):
+        vocabulary, codes[:, j] = Vocabulary.learn(
+            table.column(position),
+            min_frequency=estimator.min_frequency,
+            name=table.label(position),
+        )
+        vocabularies.append(vocabulary)
+    names = table.names or [f"x{i}" for i in range(table.n_columns)]
+    numeric = np.setdiff1d(np.arange(table.n_columns), embedded)
+    attributes = {
+        "_vocabularies": vocabularies,
+        "_embedded": [int(i) for i in embedded],
+        "_numeric": [int(i) for i in numeric],
+        "_names": list(names),
+        "categories_": [v.categories for v in vocabularies],
+        "infrequent_categories_": [
+            v.infrequent if len(v.infrequent) else None for v in vocabularies
+        ],
+        "counts_": [v.counts for v in vocabularies],
+        "categorical_features_": [names[i] if table.names else int(i) for i in embedded],
+    }
+    return Columns(codes, _read_numbers(table, numeric)), attributes
+
+
+def read_columns(estimator, X):
+    """Read a table as in training, unknown values as code 0 or an error.
+
+    Returns
+    -------
+    columns : Columns
+    """
+    table = read_table(X)
+    validate_data(estimator, X, skip_check_array=True, reset=False)
+    codes = np.empty((table.n_rows, len(estimator._embedded)), dtype=np.int32)
+    for j, (position, vocabulary) in enumerate(zip(estimator._embedded, estimator._vocabularies)):
+        column = table.column(position)
+        codes[:, j] = vocabulary.encode(column)
+        if estimator.handle_unknown == "error" and not codes[:, j].all():
+            unseen = vocabulary.unseen(column)
+            if unseen:
+                raise ValueError(
+                    f"Found unknown categories {unseen} in column {table.label(position)!r} during transform. "
+                    "Fit on data that has them, or set handle_unknown='vector'."
+                )
+    return Columns(codes, _read_numbers(table, estimator._numeric))
+
+
+def _read_numbers(table, positions):
+    numeric = np.empty((table.n_rows, len(positions)), dtype=np.float32)
+    for j, position in enumerate(positions):
+        label = table.label(position)
+        numeric[:, j] = as_floats(table.column(position), label)
+        if np.isinf(numeric[:, j]).any():
+            raise ValueError(
+                f"Input X contains infinity or a value too large for dtype('float32') in column {label!r}. "
+                "Replace it with a number or NaN."
+            )
+    return numeric
+
+
+def auto_components(n_categories):
+    """The default width of a vector: the fourth root of the number of categories, at most 10.
+
+    A rule of thumb from TensorFlow's feature columns; caps from 4 to 16 were equal within noise on five data sets
+    (DESIGN section 4).
+    """
+    return int(max(1, min(MAX_AUTO_COMPONENTS, np.ceil(n_categories**0.25), n_categories - 1)))
+
+
+def resolve_components(estimator, names, n_categories):
+    """Width of each embedded column."""
+    wanted = estimator.n_components
+    if isinstance(wanted, dict):
+        unknown = [key for key in wanted if key not in names]
+        if unknown:
+            raise ValueError(
+                f"n_components names {unknown}, which are no embedded columns. Expected keys among {names}."
+            )
+    widths = []
+    for name, n in zip(names, n_categories):
+        width = wanted.get(name, "auto") if isinstance(wanted, dict) else wanted
+        if width == "auto":
+            widths.append(auto_components(n))
+        elif isinstance(width, Integral) and not isinstance(width, bool) and width >= 1:
+            widths.append(int(max(1, min(width, n))))
+        else:
+            raise ValueError(
+                f"n_components of column {name!r} must be an int >= 1 or 'auto', got {width!r}."
+            )
+    return widths
+
+
+def read_weights(sample_weight, X_like):
+    """Sample weights as float64, or None; refuses negative ones and all zeros."""
+    if sample_weight is None:
+        return None
+    weight = check_sample_weight(sample_weight, X_like, dtype=np.float64, ensure_non_negative=True)
+    if not weight.any():
+        raise ValueError("sample_weight is zero for every row; at least one must be positive.")
+    return weight
+
+
+def check_length(y, n_rows):
+    """Raise scikit-learn's error for a y of another length."""
+    if len(y) != n_rows:
+        raise ValueError(
+            f"Found input variables with inconsistent numbers of samples: [{n_rows}, {len(y)}]"
+        )
+
+
+def resolve_device(device):
+    """The device to train on: "auto" takes CUDA, then Apple's MPS, then the CPU."""
+    import torch
+
+    if device != "auto":
+        try:
+            torch.empty(0, device=device)
+        except (RuntimeError, AssertionError) as error:
+            raise ValueError(
+                f"device={device!r} cannot be used here: {str(error).splitlines()[0]} "
+                "Use device='auto' or 'cpu'."
+            ) from error
+        return device
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def fit_network(estimator, X, y, sample_weight, split_params, owner=None):
+    """Train the network of ``interaction="mlp"``.
+
+    `owner` is the predictor that holds the estimator, if one does: callbacks are called in its name.
+
+    Returns
+    -------
+    fitted : Fitted
+    """
+    if y is None:
+        raise ValueError(
+            f"{type(estimator).__name__} requires y to be passed, but the target y is None. "
+            "Only interaction='dot' learns from X alone."
+        )
+    columns, attributes = learn_columns(estimator, X)
+    n_rows = len(columns.codes)
+    y = _plain_target(y)
+    check_length(y, n_rows)
+    weight = read_weights(sample_weight, columns.codes)
+    target, encoded = read_target(
+        y,
+        target_type=estimator.target_type,
+        loss=estimator.loss,
+        quantile=estimator.quantile,
+        sample_weight=weight,
+    )
+    random_state = check_random_state(estimator.random_state)
+    fold = assign_folds(
+        estimator.cv, y, kind=target.kind, random_state=random_state, split_params=split_params, X=X
+    )
+    n_folds = 1 if fold is None else int(fold.max()) + 1
+    fold = fold if n_folds > 1 else None
+    scaling = learn_scaling(columns.numeric)
+    used = np.arange(n_rows) if weight is None else np.flatnonzero(weight)
+    table = TrainingTable(
+        codes=columns.codes[used],
+        numeric=scale(columns.numeric[used], scaling),
+        target=encoded[used],
+        weight=None if weight is None else (weight[used] / weight[used].mean()).astype(np.float32),
+        fold=None if fold is None else fold[used],
+        validation=_draw_validation(estimator, len(used), random_state),
+    )
+    names = attributes["categorical_features_"]
+    widths = resolve_components(estimator, names, [len(c) for c in attributes["categories_"]])
+    spec = NetworkSpec(
+        n_codes=tuple(v.n_codes for v in attributes["_vocabularies"]),
+        n_components=tuple(widths),
+        n_numeric=table.numeric.shape[1],
+        n_outputs=target.n_outputs,
+        hidden_layer_sizes=tuple(np.atleast_1d(estimator.hidden_layer_sizes).astype(int).tolist()),
+        loss=target.loss,
+        dropout=estimator.dropout,
+        n_tables=n_folds,
+        quantile=estimator.quantile,
+    )
+    plan = make_plan(estimator, len(used), random_state)
+    attributes |= {
+        "n_components_": widths,
+        "target_type_": target.kind,
+        "classes_": target.classes,
+        "_target": vars(target),
+        "_scaling": scaling,
+    }
+
+    def describe(network):
+        return {
+            **attributes,
+            **_split_unknown([t.mean(axis=0) for t in network.tables]),
+            "_head": network.head,
+            "history_": network.history,
+            "n_epochs_": len(network.history),
+        }
+
+    def describe_owner(network):
+        embedder = copy.copy(estimator)
+        vars(embedder).update(describe(network), _cache={})
+        return owner._fitted_attributes(embedder)
+
+    from ._torch import train  # imported here: only fit needs torch
+
+    reporting = (estimator, describe) if owner is None else (owner, describe_owner)
+    with EpochCallbacks(*reporting, plan.max_epochs, (X, y, sample_weight)) as on_epoch:
+        network = train(table, spec, plan, on_epoch)
+    return Fitted(columns, fold, network, describe(network))
+
+
+def make_plan(estimator, n_rows, random_state):
+    """How to train on `n_rows`; what "auto" means is measured in benchmarks/bench_quality.py."""
+    batch_size = estimator.batch_size
+    if batch_size == "auto":
+        batch_size = 256
+        while (
+            batch_size < 4096 and batch_size * 40 < n_rows
+        ):  # 512 from 10,240 rows, 1024 from 20,480...
+            batch_size *= 2
+        batch_size = min(batch_size, max(32, n_rows // 8))
+    steps = max(1, n_rows // batch_size)
+    max_epochs = estimator.max_epochs
+    if max_epochs == "auto":
+        max_epochs = max(24, -(-1200 // steps))
+    return TrainingPlan(
+        max_epochs=int(max_epochs),
+        batch_size=int(batch_size),
+        learning_rate=0.003
+        if estimator.learning_rate == "auto"
+        else float(estimator.learning_rate),
+        table_learning_rate=0.05,
+        weight_decay=1e-4 if estimator.weight_decay == "auto" else float(estimator.weight_decay),
+        early_stopping=estimator.early_stopping,
+        patience=int(estimator.patience),
+        seed=int(random_state.randint(np.iinfo(np.int32).max)),
+        device=resolve_device(estimator.device),
+    )
+
+
+def _draw_validation(estimator, n_rows, random_state):
+    """Rows that early stopping scores."""
+    if not estimator.early_stopping:
+        return np.empty(0, dtype=np.int64)
+    n = int(np.ceil(n_rows * estimator.validation_fraction))
+    if n < 1 or n_rows - n < 1:
+        raise ValueError(
+            f"early_stopping=True with validation_fraction={estimator.validation_fraction} leaves no row to train or "
+            f"to validate on, of {n_rows}. Set early_stopping=False or pass more rows."
+        )
+    return np.sort(random_state.permutation(n_rows)[:n]).astype(np.int64)
+
+
+def _split_unknown(tables):
+    """Tables with the unknown vector in row 0 as the two fitted attributes."""
+    return {
+        "embeddings_": [np.ascontiguousarray(t[1:], dtype=np.float32) for t in tables],
+        "unknown_vectors_": [t[0].astype(np.float32) for t in tables],
+    }
+
+
+def _plain_target(y):
+    """The target as an array, whatever frame it comes from; classes keep their type."""
+    if hasattr(y, "to_numpy"):
+        return y.to_numpy()
+    return y if isinstance(y, np.ndarray) else np.asarray(y)
+
+
+def fit_links(estimator, X, y, sample_weight):
+    """Train the two tables of ``interaction="dot"``.
+
+    Returns
+    -------
+    fitted : Fitted
+    """
+    columns, attributes = learn_columns(estimator, X)
+    names = attributes["categorical_features_"]
+    if columns.codes.shape[1] != 2 or columns.numeric.shape[1]:
+        raise ValueError(
+            "interaction='dot' learns from pairs: expected X with two categorical columns and no others, got "
+            f"{len(names)} categorical {names} and {columns.numeric.shape[1]} numeric. Select two columns."
+        )
+    weight = read_weights(sample_weight, columns.codes)
+    value, kind = _read_link_values(estimator, y, len(columns.codes))
+    known = columns.codes.all(
+        axis=1
+    )  # a pair with an infrequent entity teaches nothing about either
+    if weight is not None:
+        known &= weight > 0
+    n_left, n_right = (len(c) for c in attributes["categories_"])
+    if not known.any():
+        raise ValueError(
+            "No pair is left to learn from: every row holds a category rarer than min_frequency or has weight 0. "
+            "Lower min_frequency."
+        )
+    widths = resolve_components(estimator, names, [max(n_left, n_right)] * 2)
+    if estimator.n_components == "auto":
+        widths = [min(AUTO_LINK_COMPONENTS, max(n_left, n_right))] * 2
+    if widths[0] != widths[1]:
+        raise ValueError(
+            f"interaction='dot' multiplies the vectors of a pair, so both columns need the same n_components, got "
+            f"{dict(zip(names, widths))}."
+        )
+    pairs = LinkPairs(
+        left=columns.codes[known, 0] - 1,
+        right=columns.codes[known, 1] - 1,
+        value=None if value is None else value[known],
+        weight=None if weight is None else weight[known].astype(np.float32),
+        n_left=n_left,
+        n_right=n_right,
+        kind=kind,
+    )
+    spec = LinkSpec(
+        n_components=widths[0],
+        solver=estimator.solver,
+        loss=estimator.loss,
+        n_negatives=estimator.n_negatives,
+        negative_sampling=estimator.negative_sampling,
+        max_epochs=estimator.max_epochs,
+        batch_size=estimator.batch_size,
+        learning_rate=estimator.learning_rate,
+        weight_decay=estimator.weight_decay,
+    )
+    seed = int(check_random_state(estimator.random_state).randint(np.iinfo(np.int32).max))
+    attributes |= {"n_components_": widths, "target_type_": kind, "classes_": None}
+
+    from ._torch import train_links
+
+    bound = None if estimator.max_epochs == "auto" else estimator.max_epochs
+    with EpochCallbacks(estimator, None, bound, (X, y, sample_weight)) as on_epoch:
+        trained = train_links(
+            pairs,
+            spec,
+            seed=seed,
+            device=resolve_device(estimator.device),
+            on_epoch=lambda _, record: on_epoch(record),
+        )
+    vectors = [trained.left_vectors, trained.right_vectors]
+    # An entity without a link that is known: the mean over the training rows, the best guess without any fact.
+    unknown = [
+        np.average(v, axis=0, weights=np.maximum(c, 1e-9)).astype(np.float32)
+        for v, c in zip(vectors, attributes["counts_"])
+    ]
+    attributes |= {
+        "embeddings_": vectors,
+        "unknown_vectors_": unknown,
+        "biases_": [trained.left_bias, trained.right_bias],
+        "intercept_": trained.intercept,
+        "solver_": trained.solver,
+        "loss_": trained.loss,
+        "history_": trained.history,
+        "n_epochs_": trained.n_epochs,
+        "_fold_in": {
+            "confidence": trained.confidence,
+            "negative_weight": trained.negative_weight,
+            "ridge": trained.ridge,
+            "ridge_power": trained.ridge_power,
+        },
+    }
+    return Fitted(columns, attributes=attributes)
+
+
+def _read_link_values(estimator, y, n_rows):
+    """Values of the pairs and what they mean: links, links and non-links, or ratings."""
+    if y is None:
+        return None, "links"
+    y = column_or_1d(_plain_target(y))
+    check_length(y, n_rows)
+    inferred = type_of_target(y, input_name="y")
+    kind = estimator.target_type
+    if kind == "auto":
+        kind = "binary" if inferred == "binary" else "continuous"
+    if y.dtype.kind not in "biuf":
+        raise ValueError(
+            "interaction='dot' needs y to be None (every row is a link), 0 and 1, or real numbers (ratings), got "
+            f"values like {y[0]!r}."
+        )
+    y = y.astype(np.float32)
+    if kind != "binary":
+        return y, "rating"
+    low, high = y.min(), y.max()
+    if low == high:
+        if high <= 0:
+            raise ValueError("y has no link: every value is 0. Expected at least one 1.")
+        return None, "links"
+    return (y == high).astype(np.float32), "binary"
+
+
+class EpochCallbacks:
+    """scikit-learn's callbacks around the epochs of a fit.
+
+    As a context manager it gives a function for the training loop to call after each epoch.
+    """
+
+    def __init__(self, estimator, describe, max_epochs, data):
+        self.estimator, self.describe, self.max_epochs = estimator, describe, max_epochs
+        X, y, sample_weight = data
+        metadata = None if sample_weight is None else {"sample_weight": sample_weight}
+        self.data = {"X": X, "y": y, "metadata": metadata}
+
+    def __enter__(self):
+        self.context = self.estimator._init_callback_context(max_subtasks=self.max_epochs)
+        self.context.call_on_fit_task_begin(estimator=self.estimator, **self.data)
+        self.n_begun = 0
+        self._begin()
+        return self
+
+    def _begin(self):
+        if self.max_epochs is not None and self.n_begun >= self.max_epochs:
+            return
+        self.n_begun += 1
+        self.epoch = self.context.subcontext(task_name="epoch")
+        self.epoch.call_on_fit_task_begin(estimator=self.estimator, **self.data)
+
+    def __call__(self, record, export=None):
+        """End an epoch and begin the next; returns whether a callback asks to stop."""
+        attributes = None
+        if export is not None and self.describe is not None:
+            attributes = lambda: self.describe(export())  # noqa: E731  made only if a callback wants it
+        stop = self.epoch.call_on_fit_task_end(
+            estimator=self.estimator, reconstruction_attributes=attributes, **self.data
+        )
+        if not stop:
+            self._begin()
+        return stop
+
+    def __exit__(self, kind, error, traceback):
+        if kind is None:
+            self.context.call_on_fit_task_end(estimator=self.estimator, **self.data)

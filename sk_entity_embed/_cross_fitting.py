@@ -1,0 +1,76 @@
+"""Folds of the rows, and vectors that have not seen a row's label."""
+
+from numbers import Integral
+
+import numpy as np
+from sklearn.model_selection import check_cv
+
+
+def assign_folds(cv, y, *, kind, random_state, split_params=None, X=None):
+    """Fold of each row.
+
+    Parameters
+    ----------
+    cv : int, splitter, iterable or None
+        An int deals the rows out at random, classes evenly. Never more folds than rows.
+    y : ndarray of shape (n_rows,) or (n_rows, n_outputs)
+    kind : str
+        Kind of target; classes are spread evenly over the folds.
+    random_state : RandomState
+    split_params : dict or None
+        Further arguments of the splitter's ``split``, such as groups.
+    X : array-like or None
+        Passed to the splitter.
+
+    Returns
+    -------
+    fold : ndarray of shape (n_rows,), int64, or None
+        None where there is nothing to cross-fit: `cv` is None, or fewer than two rows.
+
+    Raises
+    ------
+    ValueError
+        If the splitter's test sets do not cover each row once.
+    """
+    n_rows = len(y)
+    if cv is None or n_rows < 2:
+        return None
+    if isinstance(cv, Integral):
+        n_folds = min(cv, n_rows)
+        order = random_state.permutation(n_rows)
+        if kind in ("binary", "multiclass"):
+            # Stable: within a class the random order stays, so dealing out in turn is stratified and random.
+            order = order[np.argsort(np.asarray(y)[order], kind="stable")]
+        fold = np.empty(n_rows, dtype=np.int64)
+        fold[order] = np.arange(n_rows) % n_folds
+        return fold
+    splitter = check_cv(cv, y, classifier=kind in ("binary", "multiclass"))
+    fold = np.full(n_rows, -1, dtype=np.int64)
+    n_covered = 0
+    X = np.zeros((n_rows, 1)) if X is None else X
+    for k, (_, test) in enumerate(splitter.split(X, y, **(split_params or {}))):
+        fold[test] = k
+        n_covered += len(fold[test])
+    if (fold < 0).any() or n_covered != n_rows:
+        raise ValueError(
+            "Validation indices from `cv` must cover each sample index exactly once with no overlap. "
+            "Pass a splitter with non-overlapping validation folds as `cv`, such as KFold or GroupKFold."
+        )
+    return np.unique(fold, return_inverse=True)[1]  # a fold without rows has no number
+
+
+def out_of_fold_vectors(tables, codes, fold):
+    """Vectors of each row from the table that has not seen its label.
+
+    Parameters
+    ----------
+    tables : list of ndarray of shape (n_folds, n_codes, n_components)
+        One per column.
+    codes : ndarray of shape (n_rows, n_columns)
+    fold : ndarray of shape (n_rows,)
+
+    Returns
+    -------
+    vectors : ndarray of shape (n_rows, sum of n_components), float32
+    """
+    return np.concatenate([t[fold, codes[:, j]] for j, t in enumerate(tables)], axis=1)

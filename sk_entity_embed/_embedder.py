@@ -1,0 +1,816 @@
+"""EntityEmbedder: the transformer that replaces categories by learned vectors."""
+
+from numbers import Integral, Real
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.callback import CallbackSupportMixin, with_callbacks
+from sklearn.model_selection import BaseCrossValidator
+from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
+from sklearn.utils.validation import check_array, check_is_fitted
+
+from . import _persistence
+from ._base import fit_links, fit_network, read_columns
+from ._cross_fitting import out_of_fold_vectors
+from ._head import forward
+from ._neighbors import make_searcher
+from ._numeric import scale
+from ._recommend import EntityColumn, kneighbors, most_similar
+from ._target import Target
+from ._validation import (
+    Interval,
+    StrOptions,
+    check_feature_names_in,
+    fit_context,
+    raise_for_params,
+    routing_enabled,
+)
+from ._vocabulary import Vocabulary
+
+_AUTO = StrOptions({"auto"})
+_COUNT = Interval(Integral, 1, None, closed="left")
+_LOSSES = (
+    "squared_error",
+    "poisson",
+    "quantile",
+    "log_loss",
+    "cross_entropy",
+    "softmax",
+    "logistic",
+)
+
+
+class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
+    """Replace categories by vectors learned from a target or from pairs.
+
+    A small neural network learns one vector for each category of each categorical column [1]_. With
+    ``interaction="mlp"`` it predicts ``y`` from the row's vectors and numbers; with ``interaction="dot"`` the rows are
+    pairs, such as (book, link), and the product of two vectors says whether they belong together.
+
+    Training is cross-fitted, so that vectors learned from ``y`` do not leak it into a model trained on them:
+    `fit_transform` gives each row vectors that have not seen its label. Hence ``fit_transform(X, y)`` differs from
+    ``fit(X, y).transform(X)``, as in :class:`~sklearn.preprocessing.TargetEncoder`. Set ``cv=None`` to turn it off.
+
+    Only fitting imports torch; everything else runs on NumPy.
+
+    Parameters
+    ----------
+    categorical_features : "auto", list of str or int, array of bool, or callable, default="auto"
+        Columns to embed. "auto": in a data frame those of string, object, categorical, boolean or enum type; if there
+        are none, or for an array, all columns. A callable is given the data frame and returns one of the others. The
+        remaining columns must be numeric: they are context for the network and pass through `transform` unchanged.
+    n_components : int, dict or "auto", default="auto"
+        Width of the vectors, for all columns or as a dict from column to width. "auto": the fourth root of the number
+        of categories, rounded up, at most 10; for "dot" 50. Never more than there are categories.
+    target_type : {"auto", "continuous", "binary", "multiclass", "multilabel"}, default="auto"
+        What ``y`` is. "auto" follows scikit-learn's ``type_of_target``, for which whole numbers are classes: ratings
+        from 1 to 5 need "continuous".
+    interaction : {"mlp", "dot"}, default="mlp"
+        "mlp": columns predict ``y`` through dense layers. "dot": two columns; is this pair a link, or how is it rated?
+    hidden_layer_sizes : tuple of int, default=(128, 64)
+        Dense layers between the vectors and the output. Only "mlp".
+    dropout : float, default=0.1
+        Share of the hidden units dropped in training, in [0, 1). Only "mlp".
+    n_negatives : int or "auto", default="auto"
+        Drawn non-links for each link, where the solver of "dot" draws them.
+    min_frequency : int or float, default=1
+        Categories of fewer rows (or, below 1, a smaller share of the rows) share the unknown vector.
+    handle_unknown : {"vector", "error"}, default="vector"
+        What `transform` does with a category unseen in `fit`: give it the unknown vector, which was trained for that,
+        or raise.
+    cv : int, cross-validation splitter, iterable or None, default=5
+        Folds of the cross-fitting. An int deals the rows out at random, evenly over classes. Only "mlp".
+    max_epochs : int or "auto", default="auto"
+        Passes over the rows. "auto" for "mlp": 24, and at least 1,200 steps; for "dot" what the solver takes.
+    batch_size : int or "auto", default="auto"
+        Rows a step. "auto" grows with the number of rows.
+    learning_rate : float or "auto", default="auto"
+        Of the dense layers, or of the sgd solver of "dot".
+    weight_decay : float or "auto", default="auto"
+        Of the dense layers; for "dot" the ridge penalty, which "auto" chooses on held-back pairs.
+    loss : str, default="auto"
+        For "mlp" with numbers to predict "squared_error", "poisson" or "quantile". For "dot" with ``solver="sgd"``
+        "softmax", "logistic" or "squared_error", the last with cosines on +1 and -1 as in [2]_.
+    quantile : float, default=0.5
+        Which quantile ``loss="quantile"`` predicts.
+    negative_sampling : {"auto", "uniform", "popularity"}, default="auto"
+        How "dot" draws non-links: evenly, or by count to the power 0.75.
+    add_prediction : bool, default=False
+        Append the network's prediction to the output of `transform`: numbers in the units of ``y``, log-odds for
+        classes. In `fit_transform` it is out-of-fold, like the vectors.
+    solver : {"auto", "exact", "sgd"}, default="auto"
+        Of "dot". "exact": least squares with every non-pair as a weak negative, solved one table at a time. "auto":
+        exact for links, sgd for ratings.
+    early_stopping : bool, default=False
+        Stop when the validation loss has not improved for `patience` epochs, and keep the best epoch. Cross-fitted
+        training scores rows by the table that has not seen their labels, which costs no rows.
+    validation_fraction : float, default=0.1
+        Share of the rows that early stopping scores.
+    patience : int, default=5
+        Epochs without improvement before early stopping ends the training.
+    metric : {"cosine", "dot", "euclidean"}, default="cosine"
+        Of `kneighbors` and `most_similar`.
+    n_neighbors : int, default=5
+        Neighbours that `kneighbors` gives.
+    index : None, "exact", "ann" or object, default=None
+        What searches neighbours. "ann": an approximate index (extra ``ann``); an object with ``fit`` and
+        ``kneighbors``, such as NearestNeighbors, is used as it is.
+    device : str, default="auto"
+        Where to train: "cpu", "cuda", "mps". "auto" takes the first of CUDA, MPS and CPU that is there.
+    random_state : int, RandomState instance or None, default=None
+        Seeds everything random. The same int on the same machine gives the same bits.
+
+    Attributes
+    ----------
+    categories_ : list of ndarray
+        Categories of each embedded column; a missing value, if it was seen, comes last.
+    embeddings_ : list of ndarray of shape (n_categories, n_components), float32
+        Row ``i`` of the c-th array belongs to ``categories_[c][i]``.
+    unknown_vectors_ : list of ndarray of shape (n_components,)
+        Vectors of categories that are unknown or rarer than `min_frequency`.
+    infrequent_categories_ : list of ndarray or None
+        Categories rarer than `min_frequency`.
+    counts_ : list of ndarray of shape (n_categories,)
+        Training rows of each category.
+    categorical_features_ : list of str or int
+        Names, or positions where there are no names, of the embedded columns.
+    n_components_ : list of int
+        Width of each column's vectors.
+    target_type_ : str
+        What ``y`` was taken for.
+    classes_ : ndarray or None
+        Sorted labels of a binary or multiclass target.
+    history_ : list of dict
+        A record per epoch.
+    n_epochs_ : int
+        Epochs trained.
+    n_features_in_ : int
+        Columns seen in `fit`.
+    feature_names_in_ : ndarray of str
+        Their names, where all are strings.
+
+    See Also
+    --------
+    EntityEmbeddingClassifier : The same network as a classifier.
+    EntityEmbeddingRegressor : The same network as a regressor.
+    sklearn.preprocessing.TargetEncoder : One number a category instead of a vector.
+
+    References
+    ----------
+    .. [1] Guo, C. and Berkhahn, F. (2016). Entity embeddings of categorical variables.
+       :doi:`10.48550/arXiv.1604.06737`
+    .. [2] Koehrsen, W. (2018). Neural network embeddings explained. Towards Data Science.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sk_entity_embed import EntityEmbedder
+    >>> X = pd.DataFrame({"city": ["Oslo", "Lima", "Oslo", "Rome"] * 25, "rooms": range(100)})
+    >>> y = [3.0, 1.0, 3.1, 2.0] * 25
+    >>> embedder = EntityEmbedder(max_epochs=5, random_state=0).set_output(transform="pandas")
+    >>> embedder.fit_transform(X, y).columns.tolist()
+    ['city_0', 'city_1', 'rooms']
+    >>> embedder.embedding("city").index.tolist()
+    ['Lima', 'Oslo', 'Rome']
+    """
+
+    _parameter_constraints: ClassVar[dict] = {
+        "categorical_features": [_AUTO, str, "array-like", Integral, callable],
+        "n_components": [_COUNT, dict, _AUTO],
+        "target_type": [StrOptions({"auto", "continuous", "binary", "multiclass", "multilabel"})],
+        "interaction": [StrOptions({"mlp", "dot"})],
+        "hidden_layer_sizes": ["array-like", _COUNT],
+        "dropout": [Interval(Real, 0, 1, closed="left")],
+        "n_negatives": [_COUNT, _AUTO],
+        "min_frequency": [_COUNT, Interval(Real, 0, 1, closed="neither")],
+        "handle_unknown": [StrOptions({"vector", "error"})],
+        "cv": ["cv_object", None],
+        "max_epochs": [_COUNT, _AUTO],
+        "batch_size": [_COUNT, _AUTO],
+        "learning_rate": [Interval(Real, 0, None, closed="neither"), _AUTO],
+        "weight_decay": [Interval(Real, 0, None, closed="left"), _AUTO],
+        "loss": [StrOptions({"auto", *_LOSSES})],
+        "quantile": [Interval(Real, 0, 1, closed="neither")],
+        "negative_sampling": [StrOptions({"auto", "uniform", "popularity"})],
+        "add_prediction": ["boolean"],
+        "solver": [StrOptions({"auto", "exact", "sgd"})],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "patience": [_COUNT],
+        "metric": [StrOptions({"cosine", "dot", "euclidean"})],
+        "n_neighbors": [_COUNT],
+        "index": "no_validation",
+        "device": [str],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        *,
+        categorical_features="auto",
+        n_components="auto",
+        target_type="auto",
+        interaction="mlp",
+        hidden_layer_sizes=(128, 64),
+        dropout=0.1,
+        n_negatives="auto",
+        min_frequency=1,
+        handle_unknown="vector",
+        cv=5,
+        max_epochs="auto",
+        batch_size="auto",
+        learning_rate="auto",
+        weight_decay="auto",
+        loss="auto",
+        quantile=0.5,
+        negative_sampling="auto",
+        add_prediction=False,
+        solver="auto",
+        early_stopping=False,
+        validation_fraction=0.1,
+        patience=5,
+        metric="cosine",
+        n_neighbors=5,
+        index=None,
+        device="auto",
+        random_state=None,
+    ):
+        self.categorical_features = categorical_features
+        self.n_components = n_components
+        self.target_type = target_type
+        self.interaction = interaction
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.dropout = dropout
+        self.n_negatives = n_negatives
+        self.min_frequency = min_frequency
+        self.handle_unknown = handle_unknown
+        self.cv = cv
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.loss = loss
+        self.quantile = quantile
+        self.negative_sampling = negative_sampling
+        self.add_prediction = add_prediction
+        self.solver = solver
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.patience = patience
+        self.metric = metric
+        self.n_neighbors = n_neighbors
+        self.index = index
+        self.device = device
+        self.random_state = random_state
+
+    # -- fitting -----------------------------------------------------------------------------------
+
+    @with_callbacks
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y=None, sample_weight=None, **params):
+        """Learn the vectors.
+
+        ``fit(X, y).transform(X)`` gives vectors that have seen the labels of `X`. Use `fit_transform` for the rows that
+        another model is trained on.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n_samples, n_features)
+            Categories, and numbers as context. For ``interaction="dot"`` two columns, a pair in each row.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
+            Real, binary, multiclass or multilabel indicator. For "dot": None (every row is a link), 0 and 1, or real
+            (a rating).
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weight of each row, >= 0; for "dot" the confidence of a pair.
+        **params : dict
+            With metadata routing enabled, passed to the splitter `cv`, such as ``groups``.
+
+        Returns
+        -------
+        self : EntityEmbedder
+            Fitted.
+
+        Raises
+        ------
+        ValueError
+            If the input does not fit; nothing is trained then.
+        FloatingPointError
+            If the loss stops being finite; what was fitted before stays.
+        """
+        self._fit(X, y, sample_weight, params, "fit")
+        return self
+
+    @with_callbacks
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit_transform(self, X, y=None, sample_weight=None, **params):
+        """Learn the vectors and give each row those that have not seen its label.
+
+        This is cross-fitted and so differs from ``fit(X, y).transform(X)``, as in
+        :class:`~sklearn.preprocessing.TargetEncoder`. With ``cv=None`` or ``interaction="dot"`` the two agree.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n_samples, n_features)
+            As in `fit`.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
+            As in `fit`.
+        sample_weight : array-like of shape (n_samples,), default=None
+            As in `fit`.
+        **params : dict
+            As in `fit`.
+
+        Returns
+        -------
+        X_out : ndarray or data frame of shape (n_samples, n_features_out), float32
+            Vectors column after column, then the numeric columns.
+        """
+        fitted = self._fit(X, y, sample_weight, params, "fit_transform")
+        columns = fitted.columns
+        if fitted.fold is None:
+            return self._assemble(columns)
+        vectors = out_of_fold_vectors(fitted.network.tables, columns.codes, fitted.fold)
+        raw = None
+        if self.add_prediction:
+            numeric = scale(columns.numeric, self._scaling)
+            raw = np.empty((len(vectors), self._target["n_outputs"]), dtype=np.float32)
+            for k in range(int(fitted.fold.max()) + 1):
+                rows = fitted.fold == k
+                raw[rows] = forward(self._head, vectors[rows], numeric[rows], body=k)
+        return self._join(vectors, columns, raw)
+
+    def _fit(self, X, y, sample_weight, params, method, owner=None):
+        """Fit, and give what `fit_transform` needs. `owner` is the predictor whose callbacks are called."""
+        raise_for_params(params, self, method)
+        before = {
+            key: vars(self)[key]
+            for key in ("n_features_in_", "feature_names_in_")
+            if key in vars(self)
+        }
+        try:
+            if self.interaction == "dot":
+                fitted = fit_links(self, X, y, sample_weight)
+            else:
+                split = {}
+                if routing_enabled() and params:
+                    split = process_routing(owner or self, method, **params).splitter.split
+                fitted = fit_network(self, X, y, sample_weight, split, owner)
+        except BaseException:  # a failed fit leaves the estimator as it was
+            for key in ("n_features_in_", "feature_names_in_"):
+                vars(self).pop(key, None)
+            vars(self).update(before)
+            raise
+        for key in [k for k in vars(self) if k in _OF_ONE_INTERACTION]:
+            delattr(self, key)
+        vars(self).update(fitted.attributes)
+        self._cache = {}
+        return fitted
+
+    # -- use 1: vectors as features ----------------------------------------------------------------
+
+    def transform(self, X):
+        """Replace categories by their vectors.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n_samples, n_features)
+            Columns as in `fit`.
+
+        Returns
+        -------
+        X_out : ndarray or data frame of shape (n_samples, n_features_out), float32
+            Vectors column after column, then the numeric columns as they came, then the prediction if
+            ``add_prediction=True``.
+
+        Raises
+        ------
+        ValueError
+            If a category was not seen in `fit` and ``handle_unknown="error"``.
+        """
+        check_is_fitted(self)
+        return self._assemble(read_columns(self, X))
+
+    def _assemble(self, columns):
+        """Output for rows that were not trained on."""
+        tables = self._cached("tables", self._stack_tables)
+        n_rows, widths = len(columns.codes), self.n_components_
+        n_numeric = columns.numeric.shape[1]
+        n_out = sum(widths) + n_numeric
+        if not self.add_prediction or self.interaction == "dot":
+            out = np.empty((n_rows, n_out), dtype=np.float32)
+            self._write_vectors(tables, columns.codes, out)
+            out[:, sum(widths) :] = columns.numeric
+            return out
+        vectors = np.empty((n_rows, sum(widths)), dtype=np.float32)
+        self._write_vectors(tables, columns.codes, vectors)
+        return self._join(
+            vectors, columns, forward(self._head, vectors, scale(columns.numeric, self._scaling))
+        )
+
+    def _write_vectors(self, tables, codes, out):
+        if len(tables) == 1 and out.shape[1] == tables[0].shape[1]:
+            # mode="clip" writes straight into `out`; the codes are in range anyway.
+            np.take(tables[0], codes[:, 0], axis=0, out=out, mode="clip")
+            return
+        start = 0
+        for j, table in enumerate(tables):
+            stop = start + table.shape[1]
+            out[:, start:stop] = table.take(codes[:, j], axis=0, mode="clip")
+            start = stop
+
+    def _join(self, vectors, columns, raw):
+        parts = [vectors, columns.numeric]
+        if raw is not None and self.add_prediction:
+            parts.append(Target(**self._target).as_columns(raw))
+        return np.concatenate(parts, axis=1, dtype=np.float32)
+
+    def _stack_tables(self):
+        """Vectors of each column with the unknown one as row 0, as the codes count."""
+        return [
+            np.vstack([unknown[None], vectors])
+            for unknown, vectors in zip(self.unknown_vectors_, self.embeddings_)
+        ]
+
+    def _predict_raw(self, X):
+        """Raw outputs of the network for new rows, for the predictors."""
+        columns = read_columns(self, X)
+        tables = self._cached("tables", self._stack_tables)
+        vectors = np.empty((len(columns.codes), sum(self.n_components_)), dtype=np.float32)
+        self._write_vectors(tables, columns.codes, vectors)
+        return forward(self._head, vectors, scale(columns.numeric, self._scaling))
+
+    def get_feature_names_out(self, input_features=None):
+        """Names of the output's columns.
+
+        Parameters
+        ----------
+        input_features : array-like of str or None, default=None
+            None: the names seen in `fit`, or ``x0, x1, ...``. Otherwise they must equal these.
+
+        Returns
+        -------
+        names : ndarray of str
+            ``book_0, book_1, ...`` for the vectors, then the numeric columns, then the prediction.
+        """
+        check_is_fitted(self)
+        names = check_feature_names_in(self, input_features)
+        out = [
+            f"{names[position]}_{i}"
+            for position, width in zip(self._embedded, self.n_components_)
+            for i in range(width)
+        ]
+        out += [names[position] for position in self._numeric]
+        if self.add_prediction and self.interaction == "mlp":
+            out += Target(**self._target).column_names()
+        return np.asarray(out, dtype=object)
+
+    @property
+    def _n_features_out(self):
+        return len(self.get_feature_names_out())
+
+    def inverse_transform(self, X):
+        """Find the nearest category to each vector.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features_out)
+            Rows as `transform` gives them.
+
+        Returns
+        -------
+        X_original : ndarray of shape (n_samples, n_features_in_)
+            The category with the nearest vector (Euclidean) in each embedded column, and the numbers.
+
+        Raises
+        ------
+        ValueError
+            If `X` has another number of columns.
+        """
+        check_is_fitted(self)
+        X = check_array(X, dtype=np.float32, ensure_all_finite="allow-nan")
+        if X.shape[1] != self._n_features_out:
+            raise ValueError(
+                f"Shape of the passed X data is not correct. Expected {self._n_features_out} columns, got {X.shape[1]}."
+            )
+        original = np.empty((len(X), self.n_features_in_), dtype=object)
+        start = 0
+        for j, (position, width) in enumerate(zip(self._embedded, self.n_components_)):
+            searcher = make_searcher(self.embeddings_[j], "euclidean")
+            _, nearest = searcher.search(X[:, start : start + width], 1)
+            original[:, position] = self.categories_[j][nearest[:, 0]]
+            start += width
+        for position in self._numeric:
+            original[:, position] = X[:, start]
+            start += 1
+        kinds = {c.dtype for c in self.categories_}
+        return original if self._numeric or len(kinds) > 1 else original.astype(kinds.pop())
+
+    def embedding(self, column=None):
+        """Give the vectors of a column as a data frame.
+
+        Parameters
+        ----------
+        column : str or int, default=None
+            Name or position of an embedded column. None: the only one, or the first for "dot".
+
+        Returns
+        -------
+        vectors : DataFrame of shape (n_categories, n_components)
+            Categories as index.
+        """
+        check_is_fitted(self)
+        j = self._column(column)
+        name = self._names[self._embedded[j]]
+        width = self.n_components_[j]
+        return pd.DataFrame(
+            self.embeddings_[j],
+            index=pd.Index(self.categories_[j], name=name),
+            columns=[f"{name}_{i}" for i in range(width)],
+        )
+
+    # -- use 2: neighbours -------------------------------------------------------------------------
+
+    def kneighbors(
+        self, X=None, n_neighbors=None, return_distance=True, *, column=None, metric=None
+    ):
+        """Find the nearest categories of a column, as NearestNeighbors does.
+
+        Parameters
+        ----------
+        X : list of categories or None, default=None
+            Whose neighbours. A category given here is a point like any other and its own nearest neighbour. None:
+            every category, itself left out.
+        n_neighbors : int, default=None
+            How many. None: the parameter of the estimator.
+        return_distance : bool, default=True
+            Whether to return the distances.
+        column : str or int, default=None
+            Name or position of an embedded column. None: the only one, or the first for "dot".
+        metric : {"cosine", "dot", "euclidean"}, default=None
+            None: the parameter of the estimator. The cosine distance is 1 - similarity; that of "dot" is minus the
+            product.
+
+        Returns
+        -------
+        distances : ndarray of shape (n_queries, n_neighbors)
+            Nearest first. Only with ``return_distance=True``.
+        indices : ndarray of shape (n_queries, n_neighbors)
+            Positions in ``categories_`` of the column.
+
+        Raises
+        ------
+        KeyError
+            If a name is not known; the message offers the closest spellings.
+        """
+        check_is_fitted(self)
+        j = self._column(column)
+        metric = metric or self.metric
+        return kneighbors(
+            self._entities(j),
+            X,
+            self.n_neighbors if n_neighbors is None else n_neighbors,
+            return_distance,
+            metric=metric,
+            searcher=self._searcher(j, metric),
+        )
+
+    def most_similar(
+        self,
+        entities,
+        n=10,
+        *,
+        column=None,
+        among=None,
+        metric=None,
+        exclude=None,
+        candidates=None,
+        combine=None,
+        negative=None,
+        popularity=0.0,
+    ):
+        """List the entities most similar to one or several.
+
+        Parameters
+        ----------
+        entities : category or list of categories
+            One name, or several: a list for each, or one for all with ``combine="mean"``.
+        n : int, default=10
+            Entities in each list.
+        column : str or int, default=None
+            Column of `entities`. None: the only one, or the first for "dot".
+        among : str or int, default=None
+            For "dot": rank the entities of this other column, by the score of the pair.
+        metric : {"cosine", "dot", "euclidean"}, default=None
+            None: the parameter of the estimator; "dot" with `among`.
+        exclude, candidates : list of categories, default=None
+            Entities to leave out; the only ones to list.
+        combine : {"mean"}, default=None
+            "mean": one list for all `entities` together ("I liked these three").
+        negative : category or list of categories, default=None
+            Move away from these.
+        popularity : float, default=0.0
+            What being common costs in the ranking: ``popularity`` for the commonest entity, less for rarer ones, by
+            the logarithm of the count.
+
+        Returns
+        -------
+        similar : DataFrame
+            Columns query, rank (from 1), entity, similarity (larger is nearer) and count (training rows). The query
+            itself is left out.
+
+        Raises
+        ------
+        KeyError
+            If a name is not known; the message offers the closest spellings.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from sk_entity_embed import EntityEmbedder
+        >>> pairs = pd.DataFrame(
+        ...     [
+        ...         ("Emma", "england"),
+        ...         ("Persuasion", "england"),
+        ...         ("Nana", "paris"),
+        ...         ("Germinal", "paris"),
+        ...     ],
+        ...     columns=["book", "link"],
+        ... )
+        >>> embedder = EntityEmbedder(interaction="dot", n_components=2, random_state=0).fit(pairs)
+        >>> embedder.most_similar("Emma", n=1)["entity"].tolist()
+        ['Persuasion']
+        """
+        check_is_fitted(self)
+        j = self._column(column)
+        if among is None:
+            metric = metric or self.metric
+            target, searcher = None, self._searcher(j, metric)
+        else:
+            if self.interaction != "dot":
+                raise ValueError(
+                    "among= compares vectors of two columns, which only interaction='dot' puts into one space."
+                )
+            k = self._column(among)
+            metric = metric or "dot"
+            target = None if k == j else self._entities(k)
+            searcher = self._searcher(k, metric)
+        return most_similar(
+            self._entities(j),
+            entities,
+            n,
+            target=target,
+            metric=metric,
+            exclude=exclude,
+            candidates=candidates,
+            combine=combine,
+            negative=negative,
+            popularity=popularity,
+            searcher=searcher,
+        )
+
+    def _column(self, column):
+        """Position among the embedded columns."""
+        if column is None:
+            if len(self._embedded) == 1 or self.interaction == "dot":
+                return 0
+            raise ValueError(
+                f"Several columns are embedded: give column=, one of {self.categorical_features_}."
+            )
+        if column in self.categorical_features_:
+            return self.categorical_features_.index(column)
+        if isinstance(column, Integral) and column in self._embedded:
+            return self._embedded.index(column)
+        raise ValueError(
+            f"column={column!r} is not an embedded column, expected one of {self.categorical_features_}."
+        )
+
+    def _entities(self, j):
+        return EntityColumn(
+            name=self.categorical_features_[j],
+            categories=self.categories_[j],
+            vectors=self.embeddings_[j],
+            counts=self.counts_[j],
+            lookup=self._vocabularies[j].lookup,
+            infrequent=self._vocabularies[j].infrequent,
+        )
+
+    def _searcher(self, j, metric):
+        return self._cached(
+            ("searcher", j, metric), lambda: make_searcher(self.embeddings_[j], metric, self.index)
+        )
+
+    def _cached(self, key, make):
+        """What `make` gives, kept until the next fit and left out of pickles."""
+        cache = self.__dict__.setdefault("_cache", {})
+        if key not in cache:
+            cache[key] = make()
+        return cache[key]
+
+    # -- persistence -------------------------------------------------------------------------------
+
+    def save(self, path):
+        """Write the fitted embedder to one safetensors file, all or nothing.
+
+        Parameters
+        ----------
+        path : str or Path
+            Loading runs no code, unlike a pickle.
+
+        Raises
+        ------
+        TypeError
+            If a parameter or a category is of a type that the file cannot hold, such as a callable; use pickle or
+            joblib then.
+        """
+        check_is_fitted(self)
+        state = self.__getstate__()
+        vocabularies = [v.__getstate__() for v in state.pop("_vocabularies")]
+        state.pop("_sklearn_version", None)
+        for key in ("categories_", "counts_", "infrequent_categories_"):
+            state.pop(key)  # the vocabularies hold them
+        _persistence.write(
+            path, type(self).__name__, {"state": state, "vocabularies": vocabularies}
+        )
+
+    @classmethod
+    def load(cls, path):
+        """Read an embedder that `save` wrote.
+
+        Parameters
+        ----------
+        path : str or Path
+            The file.
+
+        Returns
+        -------
+        embedder : EntityEmbedder
+            Fitted.
+
+        Raises
+        ------
+        ValueError
+            If the file is damaged, of another class or of a newer format.
+        """
+        content = _persistence.read(path, cls.__name__)
+        embedder = cls()
+        vars(embedder).update(content["state"])
+        vocabularies = [Vocabulary(**v) for v in content["vocabularies"]]
+        embedder._vocabularies = vocabularies
+        embedder.categories_ = [v.categories for v in vocabularies]
+        embedder.counts_ = [v.counts for v in vocabularies]
+        embedder.infrequent_categories_ = [
+            v.infrequent if len(v.infrequent) else None for v in vocabularies
+        ]
+        for vectors, categories, width in zip(
+            embedder.embeddings_, embedder.categories_, embedder.n_components_
+        ):
+            if vectors.shape != (len(categories), width):
+                raise ValueError(
+                    f"{path} is damaged: {len(categories)} categories with vectors of shape {vectors.shape}."
+                )
+        return embedder
+
+    def __getstate__(self):
+        state = super().__getstate__()
+        state = dict(state if state is not None else self.__dict__)
+        state.pop("_cache", None)
+        return state
+
+    # -- scikit-learn ------------------------------------------------------------------------------
+
+    def __sklearn_is_fitted__(self):
+        return "embeddings_" in vars(self)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = self.interaction == "mlp"
+        tags.target_tags.multi_output = True
+        tags.input_tags.categorical = True
+        tags.input_tags.string = True
+        tags.input_tags.allow_nan = True
+        tags.transformer_tags.preserves_dtype = []
+        return tags
+
+    def get_metadata_routing(self):
+        """Get the metadata routing of this object.
+
+        Returns
+        -------
+        routing : MetadataRouter
+            `sample_weight` for this estimator, the rest for the splitter `cv`.
+        """
+        routing = MetadataRouter(owner=self).add_self_request(self)
+        if isinstance(self.cv, BaseCrossValidator) or hasattr(self.cv, "get_metadata_routing"):
+            routing.add(
+                splitter=self.cv,
+                method_mapping=MethodMapping()
+                .add(caller="fit", callee="split")
+                .add(caller="fit_transform", callee="split"),
+            )
+        return routing
+
+
+_OF_ONE_INTERACTION = frozenset(
+    ["biases_", "intercept_", "solver_", "loss_", "_fold_in", "_head", "_scaling", "_target"]
+)

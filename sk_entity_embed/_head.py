@@ -1,0 +1,53 @@
+"""The trained layers above the vectors, in NumPy: predictions need no torch."""
+
+import numpy as np
+
+_ROWS_AT_ONCE = 1 << 13  # keeps the activations in the cache
+
+
+def forward(head, vectors, numeric, body=None):
+    """Raw outputs of the network.
+
+    Parameters
+    ----------
+    head : dict
+        ``coefs`` and ``intercepts``, lists of arrays, one per dense layer, of shape (n_bodies, fan_in, fan_out) and
+        (n_bodies, 1, fan_out). With numeric columns also ``frequencies`` (n_bodies, n_numeric, 1, k),
+        ``periodic_coefs`` (n_bodies, n_numeric, 2 k, d) and ``periodic_intercepts`` (n_bodies, n_numeric, 1, d).
+    vectors : ndarray of shape (n_rows, sum of the columns' n_components), float32
+    numeric : ndarray of shape (n_rows, n_numeric), float32
+        Scaled as in training.
+    body : int or None
+        The body to ask; None gives the mean of all.
+
+    Returns
+    -------
+    raw : ndarray of shape (n_rows, n_outputs), float32
+    """
+    n_bodies = len(head["coefs"][0])
+    bodies = range(n_bodies) if body is None else [body]
+    raw = np.zeros((len(vectors), head["coefs"][-1].shape[2]), dtype=np.float32)
+    for start in range(0, len(vectors), _ROWS_AT_ONCE):
+        rows = slice(start, start + _ROWS_AT_ONCE)
+        for k in bodies:
+            raw[rows] += _forward_one(head, vectors[rows], numeric[rows], k)
+    raw /= len(bodies)
+    return raw
+
+
+def _forward_one(head, h, numeric, k):
+    if numeric.shape[1]:
+        h = np.concatenate([h, _periodic_features(head, numeric, k), numeric], axis=1)
+    for coef, intercept in zip(head["coefs"][:-1], head["intercepts"][:-1]):
+        h = h @ coef[k]
+        h += intercept[k]
+        np.maximum(h, 0, out=h)
+    return h @ head["coefs"][-1][k] + head["intercepts"][-1][k]
+
+
+def _periodic_features(head, x, k):
+    """ReLU of a dense layer on each column's sines and cosines, shape (n_rows, n_numeric * d)."""
+    angle = x.T[:, :, None] * (2 * np.float32(np.pi) * head["frequencies"][k])
+    waves = np.concatenate([np.sin(angle), np.cos(angle)], axis=2)  # (n_numeric, n_rows, 2 k)
+    hidden = waves @ head["periodic_coefs"][k] + head["periodic_intercepts"][k]
+    return np.maximum(hidden, 0).transpose(1, 0, 2).reshape(len(x), -1)

@@ -1,0 +1,92 @@
+"""Records that cross the seam between estimators and training: arrays and numbers, never a half-fitted object."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class TrainingTable:
+    """The rows to learn from, laid out once.
+
+    Attributes
+    ----------
+    codes : ndarray of shape (n_rows, n_columns), int32
+        Code of each cell; 0 is unknown, ``i + 1`` is category ``i`` of that column.
+    numeric : ndarray of shape (n_rows, n_numeric), float32
+        Scaled numeric context, no missing values.
+    target : ndarray of shape (n_rows, n_outputs), float32
+        What the loss compares with: standardised numbers, or 0 and 1.
+    weight : ndarray of shape (n_rows,), float32, or None
+        Weight of each row, with a mean of 1.
+    fold : ndarray of shape (n_rows,), int64, or None
+        Fold of each row, from 0; None trains a single table per column.
+    validation : ndarray of shape (n_validation,), int64
+        Positions of the rows that early stopping scores. Without folds they are not trained on.
+    """
+
+    codes: np.ndarray
+    numeric: np.ndarray
+    target: np.ndarray
+    weight: np.ndarray | None = None
+    fold: np.ndarray | None = None
+    validation: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+
+    @property
+    def n_rows(self):
+        """Number of rows."""
+        return len(self.codes)
+
+
+@dataclass(frozen=True)
+class NetworkSpec:
+    """The shape of the network."""
+
+    n_codes: tuple[int, ...]  # per column, the unknown code included
+    n_components: tuple[int, ...]  # per column
+    n_numeric: int
+    n_outputs: int
+    hidden_layer_sizes: tuple[int, ...]
+    loss: str
+    dropout: float = 0.1
+    n_tables: int = 1  # fold tables
+    quantile: float = 0.5  # of loss="quantile"
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """How the network is trained."""
+
+    max_epochs: int
+    batch_size: int
+    learning_rate: float
+    table_learning_rate: float
+    weight_decay: float
+    early_stopping: bool
+    patience: int
+    seed: int
+    device: str
+
+
+@dataclass(frozen=True)
+class TrainedNetwork:
+    """What training leaves behind, all NumPy.
+
+    Attributes
+    ----------
+    tables : list of ndarray of shape (n_tables, n_codes, n_components)
+        One per column; row 0 of each table is the unknown vector.
+    head : dict of str to ndarray or list of ndarray
+        The layers above the vectors, see :mod:`sk_entity_embed._head`.
+    history : list of dict
+        A record per epoch.
+    best_epoch : int
+        Epochs behind `tables` and `head`.
+    """
+
+    tables: list[np.ndarray]
+    head: dict
+    history: list[dict]
+    best_epoch: int

@@ -1,0 +1,187 @@
+"""What y means: its kind, what the loss compares with, and the way back from raw outputs to predictions."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import special
+from sklearn.preprocessing import LabelEncoder
+from sklearn.utils import check_array, column_or_1d
+from sklearn.utils.multiclass import type_of_target
+
+_KINDS = {
+    "continuous": "continuous",
+    "continuous-multioutput": "continuous",
+    "multiclass-multioutput": "continuous",
+    "binary": "binary",
+    "multiclass": "multiclass",
+    "multilabel-indicator": "multilabel",
+}
+_LOSSES = {
+    "continuous": ("squared_error", "poisson", "quantile"),
+    "binary": ("log_loss",),
+    "multiclass": ("cross_entropy",),
+    "multilabel": ("log_loss",),
+}
+
+
+@dataclass(frozen=True)
+class Target:
+    """A learned reading of y.
+
+    Attributes
+    ----------
+    kind : {"continuous", "binary", "multiclass", "multilabel"}
+    loss : {"squared_error", "poisson", "quantile", "log_loss", "cross_entropy"}
+    classes : ndarray of shape (n_classes,) or None
+        Sorted labels of binary and multiclass targets.
+    mean, scale : ndarray of shape (n_outputs,)
+        Of continuous targets; 0 and 1 for the others.
+    n_outputs : int
+        Columns of the network's raw output.
+    one_dimensional : bool
+        Whether y had one dimension.
+    """
+
+    kind: str
+    loss: str
+    classes: np.ndarray | None
+    mean: np.ndarray
+    scale: np.ndarray
+    n_outputs: int
+    one_dimensional: bool
+
+    def predict(self, raw):
+        """Predictions in the units of y: numbers, or probabilities of shape (n_rows, n_classes).
+
+        Parameters
+        ----------
+        raw : ndarray of shape (n_rows, n_outputs)
+
+        Returns
+        -------
+        prediction : ndarray
+            Multilabel: the probability of each label.
+        """
+        raw = raw.astype(np.float64)
+        if self.kind == "continuous":
+            if self.loss == "poisson":
+                prediction = np.exp(raw) * self.scale
+            else:
+                prediction = raw * self.scale + self.mean
+            return prediction[:, 0] if self.one_dimensional else prediction
+        if self.kind == "multiclass":
+            return special.softmax(raw, axis=1)
+        positive = special.expit(raw)
+        return np.hstack([1 - positive, positive]) if self.kind == "binary" else positive
+
+    def as_columns(self, raw):
+        """Predictions as features for another model: numbers in the units of y, or centred log-odds.
+
+        Parameters
+        ----------
+        raw : ndarray of shape (n_rows, n_outputs)
+
+        Returns
+        -------
+        columns : ndarray of shape (n_rows, n_outputs), float32
+        """
+        if self.kind == "continuous":
+            return self.predict(raw).reshape(raw.shape).astype(np.float32)
+        if self.kind == "multiclass":
+            raw = raw - raw.mean(axis=1, keepdims=True)
+        return raw.astype(np.float32)
+
+    def column_names(self):
+        """Names of what `as_columns` gives."""
+        if self.n_outputs == 1:
+            return ["prediction"]
+        labels = range(self.n_outputs) if self.classes is None else self.classes
+        return [f"prediction_{label}" for label in labels]
+
+
+def read_target(y, *, target_type="auto", loss="auto", quantile=0.5, sample_weight=None):
+    """Decide what y means and encode it.
+
+    Parameters
+    ----------
+    y : array-like of shape (n_rows,) or (n_rows, n_outputs)
+    target_type : {"auto", "continuous", "binary", "multiclass", "multilabel"}
+        "auto" follows scikit-learn's ``type_of_target``: whole numbers are classes.
+    loss : str
+        "auto" or a loss that fits the kind of target.
+    quantile : float
+        Where "quantile" starts.
+    sample_weight : ndarray of shape (n_rows,) or None
+
+    Returns
+    -------
+    target : Target
+    encoded : ndarray of shape (n_rows, n_outputs), float32
+
+    Raises
+    ------
+    ValueError
+        If y holds NaN or infinity, or does not fit `target_type` or `loss`.
+    """
+    inferred = type_of_target(y, input_name="y")
+    kind = target_type
+    if kind == "auto":
+        if inferred not in _KINDS:
+            raise ValueError(
+                f"Unknown label type: {inferred!r}. Expected y to be real, binary, multiclass or a multilabel "
+                "indicator; give target_type to choose."
+            )
+        kind = _KINDS[inferred]
+    elif kind == "binary" and inferred != "binary":
+        raise ValueError(f"target_type='binary' needs a y of two classes, got {inferred!r}.")
+    if loss == "auto":
+        loss = _LOSSES[kind][0]
+    elif loss not in _LOSSES[kind]:
+        raise ValueError(
+            f"loss={loss!r} does not fit a {kind} target, expected one of {_LOSSES[kind]} or 'auto'. "
+            "If whole numbers are meant as numbers, set target_type='continuous'."
+        )
+    if kind in ("binary", "multiclass"):
+        return _read_classes(y, kind, loss)
+    return _read_numbers(y, kind, loss, quantile, sample_weight)
+
+
+def _read_classes(y, kind, loss):
+    encoder = LabelEncoder().fit(column_or_1d(y))
+    codes, classes = encoder.transform(column_or_1d(y)), encoder.classes_
+    if kind == "binary" and len(classes) == 1:  # one class: learn that it always comes
+        encoded = np.ones((len(codes), 1))
+    elif len(classes) == 2 and kind == "binary":
+        encoded = codes[:, None]
+    else:
+        encoded = np.zeros((len(codes), len(classes)))
+        encoded[np.arange(len(codes)), codes] = 1
+    n_outputs = encoded.shape[1]
+    target = Target(kind, loss, classes, np.zeros(n_outputs), np.ones(n_outputs), n_outputs, True)
+    return target, encoded.astype(np.float32)
+
+
+def _read_numbers(y, kind, loss, quantile, sample_weight):
+    y = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
+    one_dimensional = y.ndim == 1
+    values = y.reshape(len(y), -1)
+    n_outputs = values.shape[1]
+    mean, scale = np.zeros(n_outputs), np.ones(n_outputs)
+    if kind == "continuous":
+        center = np.average(values, axis=0, weights=sample_weight)
+        if loss == "poisson":
+            if values.min() < 0 or not np.all(center > 0):
+                raise ValueError(
+                    "loss='poisson' needs y >= 0 with a positive mean, got a smallest value of "
+                    f"{values.min():g} and a mean of {center.min():g}. Use loss='squared_error' otherwise."
+                )
+            scale = center
+        else:
+            spread = np.sqrt(np.average((values - center) ** 2, axis=0, weights=sample_weight))
+            # A constant y, up to rounding, has nothing to scale.
+            scale = np.where(spread > 1e-12 * np.maximum(np.abs(center), 1e-300), spread, 1.0)
+            mean = np.quantile(values, quantile, axis=0) if loss == "quantile" else center
+    encoded = (values - mean) / scale
+    return Target(kind, loss, None, mean, scale, n_outputs, one_dimensional), encoded.astype(
+        np.float32
+    )

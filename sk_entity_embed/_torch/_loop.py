@@ -1,0 +1,298 @@
+"""The epochs: a training table goes in, a trained network of NumPy arrays comes out.
+
+No DataLoader and no per-row Python: the rows are laid out once as tensors, an epoch walks through a random order of
+them, and several steps' worth of rows are fetched by one gather.
+"""
+
+import math
+import warnings
+
+import numpy as np
+import torch
+from sklearn.exceptions import ConvergenceWarning
+
+from .._records import TrainedNetwork
+from ._losses import make_loss
+from ._network import AdamW, Bodies, MaskPool, Tables
+
+UNKNOWN_RATE = 0.02  # share of cells shown as unknown, so that its vector is trained
+ROWS_AT_ONCE = 1 << 15  # rows fetched by one gather; bounds what a shuffle holds
+
+
+def train(table, spec, plan, on_epoch=None):
+    """Train the network.
+
+    Parameters
+    ----------
+    table : TrainingTable
+    spec : NetworkSpec
+    plan : TrainingPlan
+    on_epoch : callable or None
+        Called with the epoch's record and a function that gives the TrainedNetwork so far. A true result stops the
+        training.
+
+    Returns
+    -------
+    network : TrainedNetwork
+
+    Raises
+    ------
+    FloatingPointError
+        If the loss stops being finite.
+    """
+    return _Training(table, spec, plan).run(on_epoch)
+
+
+class _Training:
+    def __init__(self, table, spec, plan):
+        device = torch.device(plan.device)
+        self.spec, self.plan, self.device = spec, plan, device
+        self.generator = torch.Generator().manual_seed(plan.seed)
+        self.tables = Tables(spec.n_codes, spec.n_components, spec.n_tables, self.generator, device)
+        self.body = Bodies(spec, self.tables, self.generator, device)
+        self.optimiser = AdamW(self.body.flat, self.body.decays, plan.weight_decay)
+        self.loss = make_loss(spec.loss, spec.quantile)
+        self.masks = None
+        if spec.dropout and spec.hidden_layer_sizes:
+            largest = plan.batch_size * max(spec.hidden_layer_sizes)
+            self.masks = MaskPool(spec.dropout, largest, self.generator, device)
+        self._lay_out(table)
+        self.history = []
+
+    def _lay_out(self, table):
+        """Put the rows on the device, the codes as row numbers of the blocks."""
+        self.numeric = torch.from_numpy(table.numeric).to(self.device)
+        self.target = torch.from_numpy(table.target).to(self.device)
+        self.weight = (
+            None if table.weight is None else torch.from_numpy(table.weight).to(self.device)
+        )
+        self.unknown, self.cells = [], []  # per block
+        for columns, _ in self.tables.blocks:
+            offset = self.tables.offset[columns]
+            # int32 halves the largest array; row numbers of a fold table may need int64, see _rows.
+            cells = table.codes[:, columns] + offset.astype(np.int32)
+            self.cells.append(torch.from_numpy(cells).to(self.device))
+            self.unknown.append(torch.from_numpy(offset).to(self.device))
+        self.alias = (
+            None
+            if table.fold is None
+            else self._find_aliases(torch.from_numpy(table.fold).to(self.device))
+        )
+        rows = np.arange(table.n_rows)
+        if table.fold is None:
+            rows = [np.setdiff1d(rows, table.validation)]
+        else:
+            rows = [rows[table.fold == k] for k in range(self.spec.n_tables)]
+        self.train_rows = [torch.from_numpy(r) for r in rows]
+        n = sum(len(r) for r in rows)
+        self.group_size = max(1, min(self.plan.batch_size, n) // self.spec.n_tables)
+        self.n_steps = max(1, n // (self.group_size * self.spec.n_tables))
+        # A fold larger than the others is visited no more often a step; its rows weigh more instead.
+        self.uneven = max(len(r) for r in rows) > 1.01 * min(len(r) for r in rows)
+        self.fold_weight = torch.tensor([len(r) * len(rows) / n for r in rows], device=self.device)
+        self.groups = torch.arange(self.spec.n_tables, device=self.device)
+        fold = np.zeros(table.n_rows, dtype=np.int64) if table.fold is None else table.fold
+        self.validation = [
+            torch.from_numpy(table.validation[fold[table.validation] == k])
+            for k in range(self.spec.n_tables)
+        ]
+
+    def _find_aliases(self, fold):
+        """For each fold table, the row that stands for a category: its own or, if it was never trained, unknown's.
+
+        A category whose rows all lie in fold f is as new to table f as one never seen at all.
+        """
+        aliases = []
+        for block, ((columns, _), n_rows) in enumerate(zip(self.tables.blocks, self.tables.n_rows)):
+            cells = self.cells[block].long()
+            total = torch.zeros(n_rows, dtype=torch.int64, device=self.device)
+            total.index_add_(0, cells.reshape(-1), torch.ones_like(cells).reshape(-1))
+            own = torch.arange(n_rows, device=self.device)
+            unknown = torch.empty_like(own)
+            for c in columns:
+                start = self.tables.offset[c]
+                unknown[start : start + self.tables.n_codes[c]] = int(start)
+            rows = []
+            for k in range(self.spec.n_tables):
+                inside = torch.zeros_like(total)
+                mine = cells[fold == k].reshape(-1)
+                inside.index_add_(0, mine, torch.ones_like(mine))
+                rows.append(torch.where(total > inside, own, unknown) + k * n_rows)
+            aliases.append(torch.cat(rows))
+        return aliases
+
+    def _rows(self, cells, table):
+        """Row numbers in each block's matrix of `cells` (M, m, columns), group g in fold table ``table[g]``."""
+        if self.spec.n_tables == 1:
+            return cells
+        return [c + (table * n).view(-1, 1, 1) for c, n in zip(cells, self.tables.n_rows)]
+
+    def _own_rows(self, cells, fold):
+        """The same for rows of fold ``fold[g]`` in the table that has not seen their labels."""
+        return [
+            alias.index_select(0, r.reshape(-1)).view(r.shape)
+            for alias, r in zip(self.alias, self._rows(cells, fold))
+        ]
+
+    def _fetch(self, rows):
+        """The data of `rows`, a tensor of any shape."""
+        flat = rows.reshape(-1).to(self.device)
+        parts = [
+            *self.cells,
+            self.target,
+            self.numeric if self.spec.n_numeric else None,
+            self.weight,
+        ]
+        fetched = [
+            None if part is None else part.index_select(0, flat).view(*rows.shape, -1)
+            for part in parts
+        ]
+        return fetched[:-3], *fetched[-3:]
+
+    def _hide(self, cells):
+        """Show a few cells as unknown, in place."""
+        for c, unknown in zip(cells, self.unknown):
+            n_hidden = round(c.numel() * UNKNOWN_RATE)
+            place = torch.randint(c.numel(), (n_hidden,), generator=self.generator)
+            place = place.to(self.device)
+            values = unknown.index_select(0, place % c.shape[-1]).to(c.dtype)
+            c.view(-1).index_copy_(0, place, values)
+
+    def _draw_order(self):
+        """A random order of an epoch's rows, shape (n_steps, M, m), and the fold of each group.
+
+        Group g trains table g and body g on rows of another fold, shifted by a number drawn for each step.
+        """
+        steps, m, k = self.n_steps, self.group_size, self.spec.n_tables
+        order = torch.empty(steps, k, m, dtype=torch.int64)
+        for f, rows in enumerate(self.train_rows):
+            drawn = rows[torch.randperm(len(rows), generator=self.generator)]
+            repeats = -(-steps * m // len(rows))
+            order[:, f] = drawn.repeat(repeats)[: steps * m].view(steps, m)
+        if k == 1:
+            return order, None
+        shift = torch.randint(1, k, (steps, 1), generator=self.generator)
+        fold = (torch.arange(k) - shift) % k  # (n_steps, M)
+        return order.gather(1, fold.unsqueeze(2).expand(-1, -1, m)), fold.to(self.device)
+
+    def run(self, on_epoch):
+        """All epochs; returns what they leave."""
+        plan = self.plan
+        best, best_value, waiting = None, math.inf, 0
+        try:
+            for epoch in range(plan.max_epochs):
+                record = {"epoch": epoch + 1, "loss": self._epoch(epoch)}
+                if not math.isfinite(record["loss"]):
+                    raise FloatingPointError(
+                        f"The loss became {record['loss']} in epoch {epoch + 1} with learning_rate="
+                        f"{plan.learning_rate}. Lower learning_rate, or look for extreme values in y "
+                        "and in the numeric columns."
+                    )
+                if plan.early_stopping:
+                    record["validation_loss"] = self._validation_loss()
+                self.history.append(record)
+                if plan.early_stopping:
+                    if record["validation_loss"] < best_value - 1e-6:
+                        best_value, waiting, best = record["validation_loss"], 0, self.export()
+                    else:
+                        waiting += 1
+                stop = on_epoch is not None and on_epoch(record, self.export)
+                if stop or (plan.early_stopping and waiting >= plan.patience):
+                    break
+        except KeyboardInterrupt:
+            warnings.warn(
+                f"Training interrupted in epoch {len(self.history) + 1}; keeping what was learned so far.",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
+        if best is None:
+            return self.export()
+        return TrainedNetwork(best.tables, best.head, self.history, best.best_epoch)
+
+    def _epoch(self, epoch):
+        """One walk through the rows; returns the mean loss."""
+        order, folds = self._draw_order()
+        steps, total = self.n_steps, self.plan.max_epochs * self.n_steps
+        if self.masks is not None:
+            self.masks.refill()
+        at_once = max(1, ROWS_AT_ONCE // order[0].numel())
+        loss = torch.zeros((), device=self.device)
+        for first in range(0, steps, at_once):
+            cells, *others = self._fetch(order[first : first + at_once])
+            self._hide(cells)
+            for i in range(len(others[0])):
+                step = first + i
+                rate = 0.5 * (1 + math.cos(math.pi * (epoch * steps + step) / total))
+                batch = [None if part is None else part[i] for part in others]
+                fold = None if folds is None else folds[step]
+                loss += self._step([c[i] for c in cells], *batch, fold, rate)
+        return float(loss) / order.numel()
+
+    def _step(self, cells, target, numeric, weight, fold, rate):
+        """One batch; returns its summed loss."""
+        tables, body = self.tables, self.body
+        dropout = self.spec.dropout if self.masks is not None else 0.0
+        if fold is not None and (weight is not None or self.uneven):
+            fold_weight = self.fold_weight.index_select(0, fold).view(-1, 1, 1)
+            weight = (
+                fold_weight.expand(-1, self.group_size, 1)
+                if weight is None
+                else weight * fold_weight
+            )
+        if numeric is not None:
+            numeric = body.numeric_features(numeric)
+        rows = self._rows(cells, self.groups)
+        raw, activations = body.forward(tables.gather(rows), numeric, self.masks)
+        values, g = self._weighted_loss(raw, target, weight)
+        # Honest training: the tables learn with the body held fixed; the body learns from vectors that have not seen
+        # the row's label, and so learns how far a vector can be trusted.
+        honest = fold is not None
+        gradient, g_vectors = body.backward(activations, g, numeric, dropout, body=not honest)
+        if honest:
+            vectors = tables.gather(self._own_rows(cells, fold))
+            raw, activations = body.forward(vectors, numeric, self.masks)
+            values, g = self._weighted_loss(raw, target, weight)
+            gradient, _ = body.backward(activations, g, numeric, dropout, vectors=False)
+        tables.update(rows, g_vectors, weight, self.plan.table_learning_rate * rate)
+        self.optimiser.step(gradient.div_(self.group_size), self.plan.learning_rate * rate)
+        return values.sum()
+
+    def _weighted_loss(self, raw, target, weight):
+        values, g = self.loss(raw, target)
+        if weight is None:
+            return values, g
+        return values * weight.squeeze(-1), g * weight
+
+    def _validation_loss(self):
+        """Weighted mean loss of the validation rows, each with the table and body that have not seen its label."""
+        total = mass = 0.0
+        for k, rows in enumerate(self.validation):
+            for part in rows.split(1 << 14):
+                cells, target, numeric, weight = self._fetch(part.unsqueeze(0))
+                table = torch.tensor([k], device=self.device)
+                own = cells if self.alias is None else self._own_rows(cells, table)
+                raw = self.body.predict(k, self.tables.gather(own), numeric)
+                values, _ = self._weighted_loss(raw, target, weight)
+                total += float(values.sum())
+                mass += float(weight.sum()) if weight is not None else len(part)
+        return total / mass
+
+    def export(self):
+        """What was learned so far, as NumPy arrays."""
+        tables = self.tables.export()
+        if self.alias is not None:
+            for (columns, _), n_rows, alias in zip(
+                self.tables.blocks, self.tables.n_rows, self.alias
+            ):
+                alias = alias.view(self.spec.n_tables, n_rows).cpu().numpy()
+                for c in columns:
+                    start, n = self.tables.offset[c], self.spec.n_codes[c]
+                    for k in range(self.spec.n_tables):
+                        local = alias[k, start : start + n] - (k * n_rows + start)
+                        tables[c][k] = tables[c][k][local]
+        return TrainedNetwork(
+            tables=tables,
+            head=self.body.export(self.tables.layout()),
+            history=list(self.history),
+            best_epoch=len(self.history),
+        )

@@ -1,0 +1,378 @@
+"""The network: tables of vectors below, a small body of dense layers above.
+
+Gradients are written out by hand. The body is three products forward and six backward; autograd around them costs a
+third of a step at the batch sizes used here, and honest training wants only half of the gradients in each pass.
+
+Rules kept here: row 0 of a column's table is the unknown vector. A column narrower than its block is padded with zeros,
+and so are the matching weights of the first layer, hence both gradients are zero there and stay so.
+"""
+
+import copy
+import math
+from itertools import pairwise
+
+import numpy as np
+import torch
+
+_threshold_backward = torch.ops.aten.threshold_backward  # the gradient of ReLU in one kernel
+
+PERIODIC_FREQUENCIES = 8  # DESIGN section 4; frequencies, outputs and scale of the numeric features
+PERIODIC_OUTPUTS = 4
+PERIODIC_SCALE = 0.3
+TABLE_SCALE = 0.05  # standard deviation of the vectors' start
+
+
+def split_into_blocks(n_codes, n_components):
+    """Group columns whose tables are stacked in one matrix.
+
+    One gather for many columns costs little more than one for a single column, so columns of different width share a
+    block, padded to its widest, unless the padding costs more than it saves.
+
+    Returns
+    -------
+    blocks : list of (list of int, int)
+        Columns of each block, in order, and the width of its rows.
+    """
+    by_width = sorted(range(len(n_codes)), key=lambda c: -n_components[c])
+    blocks = []
+    for column in by_width:
+        width = n_components[column]
+        if blocks:
+            columns, widest = blocks[-1]
+            few_cells = n_codes[column] * (widest - width) <= 1 << 20
+            if few_cells and (widest - width <= 8 or 2 * width >= widest):
+                columns.append(column)
+                continue
+        blocks.append(([column], width))
+    return [(sorted(columns), width) for columns, width in blocks]
+
+
+class Tables:
+    """The vectors of all columns and fold tables, with an update that touches only the rows of a batch.
+
+    A block is one matrix of shape (n_tables * n_rows, width); fold table k of a column begins at
+    ``k * n_rows + offset``.
+    """
+
+    def __init__(self, n_codes, n_components, n_tables, generator, device):
+        self.n_codes, self.n_components, self.n_tables = n_codes, n_components, n_tables
+        self.blocks = split_into_blocks(n_codes, n_components)
+        self.offset = np.zeros(len(n_codes), dtype=np.int64)  # of a column within its block
+        self.n_rows, self.matrices = [], []
+        for columns, width in self.blocks:
+            start = 0
+            parts = []
+            for c in columns:
+                self.offset[c] = start
+                start += n_codes[c]
+                part = torch.zeros(n_codes[c], width)
+                part[1:, : n_components[c]].normal_(0, TABLE_SCALE, generator=generator)
+                parts.append(part)
+            # Every fold table starts from the same values: that is what keeps them in one coordinate system.
+            self.matrices.append(torch.cat(parts).repeat(n_tables, 1).to(device))
+            self.n_rows.append(start)
+        # Batch weight of each row, zero between batches.
+        self.mass = [torch.zeros(len(m), device=device) for m in self.matrices]
+
+    @property
+    def width(self):
+        """Components of all columns, padding included."""
+        return sum(len(columns) * width for columns, width in self.blocks)
+
+    def layout(self):
+        """Position of each column's components in the gathered row, a list of index arrays."""
+        positions = [None] * len(self.n_codes)
+        start = 0
+        for columns, width in self.blocks:
+            for c in columns:
+                positions[c] = np.arange(start, start + self.n_components[c])
+                start += width
+        return positions
+
+    def gather(self, rows):
+        """Vectors of a batch.
+
+        Parameters
+        ----------
+        rows : list of tensor of shape (M, m, n columns of the block)
+            Row numbers in each block's matrix.
+
+        Returns
+        -------
+        vectors : tensor of shape (M, m, width)
+        """
+        parts = [
+            matrix.index_select(0, r.reshape(-1)).view(*r.shape[:2], -1)
+            for matrix, r in zip(self.matrices, rows)
+        ]
+        return parts[0] if len(parts) == 1 else torch.cat(parts, 2)
+
+    def update(self, rows, gradient, weight, rate):
+        """One step of row-wise implicit SGD.
+
+        A row whose cells weigh ``m`` in the batch moves by ``m * rate / (1 + 2 * n_columns * m * rate)`` of its mean
+        gradient [1]_: rare categories move little, frequent ones never overshoot, and there is no state to keep.
+
+        Parameters
+        ----------
+        rows : list of tensor of shape (M, m, n columns of the block)
+        gradient : tensor of shape (M, m, width)
+            Gradient of the batch's summed loss for each cell.
+        weight : tensor of shape (M, m, 1) or None
+            Weights of the rows; None weighs each 1.
+        rate : float
+
+        References
+        ----------
+        .. [1] Toulis, P. and Airoldi, E. M. (2017). Asymptotic and finite-sample properties of estimators based on
+           stochastic gradients. Annals of Statistics 45(4). :doi:`10.1214/16-AOS1506`
+        """
+        curvature = 2.0 * len(self.n_codes) * rate
+        start = 0
+        for (columns, width), matrix, mass, r in zip(self.blocks, self.matrices, self.mass, rows):
+            cells = r.reshape(-1).long()  # index_fill_ takes no int32
+            # (B * columns, width)
+            g = gradient[..., start : start + len(columns) * width].reshape(-1, width)
+            start += len(columns) * width
+            if weight is None:
+                cell_weight = torch.ones(len(cells), device=matrix.device)
+            else:
+                cell_weight = weight.expand(*r.shape).reshape(-1)
+            mass.index_add_(0, cells, cell_weight)
+            step = mass.index_select(0, cells).mul_(curvature).add_(1.0).reciprocal_().mul_(-rate)
+            mass.index_fill_(0, cells, 0.0)
+            _scatter_add(matrix, cells, g * step.unsqueeze(1))
+
+    def export(self):
+        """The vectors of each column as NumPy arrays of shape (n_tables, n_codes, n_components)."""
+        result = [None] * len(self.n_codes)
+        for (columns, width), n_rows, matrix in zip(self.blocks, self.n_rows, self.matrices):
+            stacked = matrix.view(self.n_tables, n_rows, width).cpu().numpy()
+            for c in columns:
+                start = self.offset[c]
+                result[c] = stacked[
+                    :, start : start + self.n_codes[c], : self.n_components[c]
+                ].copy()
+        return result
+
+
+def _scatter_add(matrix, rows, values):
+    """``matrix[rows] += values``, repeated rows adding up, with the same bits every time."""
+    if matrix.is_cuda:  # index_add_ on CUDA adds in no fixed order; this one sorts
+        matrix.index_put_((rows,), values, accumulate=True)
+    else:
+        matrix.index_add_(0, rows, values)
+
+
+class MaskPool:
+    """Dropout masks cut from one pool of random numbers at random places.
+
+    Drawing a fresh mask costs more than the matrix products of a step (ten times on one core); a slice of a pool costs
+    a copy. The pool is drawn anew every epoch.
+    """
+
+    def __init__(self, rate, largest, generator, device):
+        self.rate, self.generator = rate, generator
+        self.size = largest + (1 << 18)
+        self.largest = largest
+        self.device = device
+        self.offsets, self.next = None, 0
+
+    def refill(self):
+        """Draw the pool anew."""
+        keep = torch.rand(self.size, generator=self.generator) >= self.rate
+        self.pool = (keep / (1.0 - self.rate)).to(self.device)
+        self.offsets = torch.randint(
+            0, self.size - self.largest, (4096,), generator=self.generator
+        ).tolist()
+        self.next = 0
+
+    def take(self, *shape):
+        """A mask of `shape`: 0 where dropped, 1 / (1 - rate) elsewhere."""
+        start = self.offsets[self.next]
+        self.next = (self.next + 1) % len(self.offsets)
+        return self.pool[start : start + math.prod(shape)].view(shape)
+
+
+class Bodies:
+    """Periodic features of the numbers, then dense ReLU layers with dropout; one body a fold table, side by side.
+
+    Body k works on table k and never meets the labels of fold k, so predictions for that fold are out-of-fold too. A
+    step trains all K bodies on a K-th of the batch each, as batched products, at about the price of a single one.
+    Shapes: M bodies, m rows each, B = M * m rows in a batch. All parameters live in one flat vector, so that an
+    optimiser's step is a handful of operations.
+    """
+
+    def __init__(self, spec, tables, generator, device):
+        self.n_bodies = n_bodies = spec.n_tables
+        self.n_numeric = p = spec.n_numeric
+        self.table_width = tables.width
+        self.numeric_width = p * (PERIODIC_OUTPUTS + 1)
+        shapes = []
+        if p:
+            k, d = PERIODIC_FREQUENCIES, PERIODIC_OUTPUTS
+            shapes += [(p, 1, k), (p, 2 * k, d), (p, 1, d)]
+        self.first = len(shapes)  # of the dense layers
+        sizes = [tables.width + self.numeric_width, *spec.hidden_layer_sizes, spec.n_outputs]
+        for fan_in, fan_out in pairwise(sizes):
+            shapes += [(fan_in, fan_out), (1, fan_out)]
+        flat = torch.zeros(sum(math.prod(s) for s in shapes))
+        self._start(_split(flat, shapes, 1), np.concatenate(tables.layout()), generator)
+        # One flat vector: all bodies of the first parameter, then all of the second, ...
+        self.flat = torch.cat([v.flatten().repeat(n_bodies) for v in _split(flat, shapes, 1)]).to(
+            device
+        )
+        self.parameters = _split(self.flat, shapes, n_bodies)
+        self.weights = self.parameters[self.first :: 2]
+        self.biases = self.parameters[self.first + 1 :: 2]
+        is_decayed = [
+            float(i >= self.first and (i - self.first) % 2 == 0) for i in range(len(shapes))
+        ]
+        self.decays = torch.cat(
+            [torch.full((n_bodies * math.prod(s),), d) for s, d in zip(shapes, is_decayed)]
+        ).to(device)
+
+    def _start(self, views, layout, generator):
+        """Random start of one body: uniform as in torch's Linear, zero where the vectors are padded."""
+        if self.n_numeric:
+            views[0].normal_(0, PERIODIC_SCALE, generator=generator)
+            views[1].normal_(0, 1 / math.sqrt(2 * PERIODIC_FREQUENCIES), generator=generator)
+        for i in range(self.first, len(views), 2):
+            fan_in = len(layout) + self.numeric_width if i == self.first else views[i].shape[1]
+            bound = 1 / math.sqrt(max(fan_in, 1))
+            views[i].uniform_(-bound, bound, generator=generator)
+            views[i + 1].uniform_(-bound, bound, generator=generator)
+        padding = torch.ones(self.table_width, dtype=torch.bool)
+        padding[torch.from_numpy(layout.astype(np.int64))] = False
+        views[self.first][0, : self.table_width][padding] = 0.0
+
+    def numeric_features(self, x):
+        """Periodic and raw features of the numbers, and what their gradient needs.
+
+        Follows [1]_, "PLR": a column's sines and cosines with learned frequencies, a dense layer of its own, ReLU. The
+        raw value stays beside them.
+
+        References
+        ----------
+        .. [1] Gorishniy, Y., Rubachev, I. and Babenko, A. (2022). On embeddings for numerical features in tabular deep
+           learning. NeurIPS. :doi:`10.48550/arXiv.2203.05556`
+        """
+        frequency, weight, bias = self.parameters[:3]
+        column = x.transpose(1, 2).unsqueeze(3)  # (M, p, m, 1)
+        angle = column * (2 * math.pi * frequency)  # (M, p, m, k)
+        waves = torch.cat([angle.sin(), angle.cos()], 3)  # (M, p, m, 2k)
+        hidden = (waves @ weight).add_(bias).relu_()  # (M, p, m, d)
+        features = torch.cat([hidden.transpose(1, 2).flatten(2), x], 2)
+        return features, (column, waves, hidden)
+
+    def _numeric_gradient(self, cache, g):
+        column, waves, hidden = cache
+        weight = self.parameters[1]
+        n_bodies, p, m, d = hidden.shape
+        g = g[:, :, : p * d].reshape(n_bodies, m, p, d).transpose(1, 2)
+        g = _threshold_backward(g, hidden, 0)
+        g_sines, g_cosines = (g @ weight.transpose(2, 3)).chunk(2, dim=3)
+        sines, cosines = waves.chunk(2, dim=3)
+        g_angle = g_sines * cosines - g_cosines * sines
+        g_frequency = (2 * math.pi) * (g_angle * column).sum(2)
+        return [g_frequency, waves.transpose(2, 3) @ g, g.sum(2)]
+
+    def forward(self, vectors, numeric, masks=None):
+        """Raw outputs of shape (M, m, n_outputs) and the activations that `backward` needs.
+
+        Parameters
+        ----------
+        vectors : tensor of shape (M, m, table width)
+        numeric : (features, cache) of `numeric_features`, or None
+        masks : MaskPool, or None for no dropout
+        """
+        h = vectors if numeric is None else torch.cat([vectors, numeric[0]], 2)
+        activations = [h]
+        for weight, bias in zip(self.weights[:-1], self.biases[:-1]):
+            h = torch.baddbmm(bias, h, weight).relu_()
+            if masks is not None:
+                h.mul_(masks.take(*h.shape))
+            activations.append(h)
+        return torch.baddbmm(self.biases[-1], h, self.weights[-1]), activations
+
+    def predict(self, k, vectors, numeric):
+        """Raw outputs of body `k` for vectors of shape (1, m, table width)."""
+        only = copy.copy(self)
+        only.parameters = [p[k : k + 1] for p in self.parameters]
+        only.weights = only.parameters[self.first :: 2]
+        only.biases = only.parameters[self.first + 1 :: 2]
+        features = None if numeric is None else only.numeric_features(numeric)
+        return only.forward(vectors, features)[0]
+
+    def backward(self, activations, g, numeric=None, dropout=0.0, *, body=True, vectors=True):
+        """Gradients of the body's parameters, as one flat vector, and of the vectors; None where not asked for."""
+        gradients = []
+        for i in range(len(self.weights) - 1, -1, -1):
+            h = activations[i]
+            if body:
+                gradients += [g.sum(1), torch.bmm(h.transpose(1, 2), g)]
+            if i:
+                g = torch.bmm(g, self.weights[i].transpose(1, 2))
+                g = _threshold_backward(g, h, 0)  # h > 0: neither off nor dropped
+                if dropout:
+                    g.mul_(1.0 / (1.0 - dropout))
+        weight, width = self.weights[0], self.table_width
+        g_vectors = torch.bmm(g, weight[:, :width].transpose(1, 2)) if vectors else None
+        if not body:
+            return None, g_vectors
+        gradients.reverse()
+        if numeric is not None:
+            g_numeric = torch.bmm(g, weight[:, width:].transpose(1, 2))
+            gradients = self._numeric_gradient(numeric[1], g_numeric) + gradients
+        return torch.cat([x.flatten() for x in gradients]), g_vectors
+
+    def export(self, layout):
+        """The parameters as NumPy arrays, the first layer's rows in the order of the columns."""
+        arrays = [p.cpu().numpy().copy() for p in self.parameters]
+        first = self.first
+        numeric = np.arange(self.table_width, self.table_width + self.numeric_width)
+        arrays[first] = arrays[first][:, np.concatenate([*layout, numeric]).astype(np.int64)]
+        head = {"coefs": arrays[first::2], "intercepts": arrays[first + 1 :: 2]}
+        if self.n_numeric:
+            head |= dict(zip(["frequencies", "periodic_coefs", "periodic_intercepts"], arrays))
+        return head
+
+
+def _split(flat, shapes, n_bodies):
+    """Views of `flat`, one of each shape, the bodies as first axis."""
+    views, start = [], 0
+    for shape in shapes:
+        size = n_bodies * math.prod(shape)
+        views.append(flat[start : start + size].view(n_bodies, *shape))
+        start += size
+    return views
+
+
+class AdamW:
+    """Adam with decoupled weight decay [1]_ on one flat vector.
+
+    References
+    ----------
+    .. [1] Loshchilov, I. and Hutter, F. (2019). Decoupled weight decay regularization. ICLR.
+       :doi:`10.48550/arXiv.1711.05101`
+    """
+
+    def __init__(self, flat, decays, weight_decay, betas=(0.9, 0.99)):
+        self.flat, self.betas = flat, betas
+        self.decay = decays * weight_decay
+        self.mean, self.square = torch.zeros_like(flat), torch.zeros_like(flat)
+        self.steps = 0
+
+    def step(self, gradient, rate):
+        """Move against `gradient`."""
+        b1, b2 = self.betas
+        self.steps += 1
+        self.mean.lerp_(gradient, 1 - b1)
+        self.square.mul_(b2).addcmul_(gradient, gradient, value=1 - b2)
+        correction = math.sqrt(1 - b2**self.steps)
+        self.flat.addcmul_(self.flat, self.decay, value=-rate)
+        self.flat.addcdiv_(
+            self.mean,
+            self.square.sqrt().add_(1e-8 * correction),
+            value=-rate * correction / (1 - b1**self.steps),
+        )
