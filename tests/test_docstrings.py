@@ -16,6 +16,7 @@ IGNORED = {
     "RT02",  # named return values, as scikit-learn has them
     "SA01",  # nor See Also
     "SA04",
+    "SS05",  # takes plurals for verbs in the third person
 }
 
 
