@@ -1,13 +1,25 @@
-"""Train the vectors of two tables of entities from pairs of them."""
+"""Train the vectors of two tables of entities from pairs of them.
 
+This file chooses: which solver, which settings for "auto", when to stop. The mathematics is in
+`_links_exact.py` and `_links_sgd.py`.
+"""
+
+import math
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import torch
 from sklearn.exceptions import ConvergenceWarning
 
 from .._links_records import TrainedLinks
-from ._links_exact import Penalty, Side, link_matrix, start_tables, sweep
+from ._links_exact import Penalty, Side, link_matrix, start_table, sweep
+from ._links_penalty import choose_penalty
+from ._links_sgd import Cosine, Factorization, Recipe, Softmax, run_epochs
+
+_KINDS = ("links", "binary", "rating")
+_LOSSES = ("auto", "softmax", "logistic", "squared_error")
+_SWEEPS, _SWEEPS_AFTER_CHOICE = 6, 4  # more change nothing that bench_links.py can see
 
 
 def train_links(pairs, spec, *, seed, device="cpu", on_epoch=None):
@@ -34,42 +46,226 @@ def train_links(pairs, spec, *, seed, device="cpu", on_epoch=None):
 
     Raises
     ------
+    ValueError
+        If `spec` contradicts itself or `pairs`, or no pair has a positive weight.
     FloatingPointError
         If the loss becomes NaN or infinite.
     """
-    solver = spec.solver
+    pairs = _usable(pairs)
+    solver, loss = _resolve(pairs, spec)
+    diary = _Diary(on_epoch, "the penalty" if solver == "exact" else "the learning rate")
+    train = _train_exact if solver == "exact" else _train_sgd
+    return train(pairs, spec, loss, seed, torch.device(device), diary)
+
+
+def _usable(pairs):
+    """`pairs` without the rows of weight zero, checked."""
+    if pairs.kind not in _KINDS:
+        raise ValueError(f"kind must be one of {_KINDS}, got {pairs.kind!r} instead.")
+    if pairs.kind == "links" and pairs.value is not None:
+        raise ValueError("kind='links' takes no values; use 'binary' or 'rating'.")
+    if pairs.kind != "links" and pairs.value is None:
+        raise ValueError(f"kind={pairs.kind!r} needs a value for every pair.")
+    if pairs.weight is not None:
+        if not (np.isfinite(pairs.weight).all() and (pairs.weight >= 0).all()):
+            raise ValueError("The weights of pairs must be finite and not negative.")
+        keep = pairs.weight > 0
+        if not keep.all():
+            value = None if pairs.value is None else pairs.value[keep]
+            pairs = replace(
+                pairs,
+                left=pairs.left[keep],
+                right=pairs.right[keep],
+                weight=pairs.weight[keep],
+                value=value,
+            )
+    if not len(pairs.left):
+        raise ValueError("There is no pair with a positive weight to learn from.")
+    if pairs.value is not None and not np.isfinite(pairs.value).all():
+        raise ValueError("The values of pairs must be finite.")
+    return pairs
+
+
+def _resolve(pairs, spec):
+    """Solver and loss with "auto" resolved, checked against each other."""
+    if spec.loss not in _LOSSES:
+        raise ValueError(f"loss must be one of {_LOSSES}, got {spec.loss!r} instead.")
+    solver, loss = spec.solver, spec.loss
     if solver == "auto":
-        solver = "sgd" if pairs.kind == "rating" else "exact"
-    return _train_exact(pairs, spec, seed=seed, device=torch.device(device), on_epoch=on_epoch)
+        other_loss = loss in ("softmax", "logistic")
+        solver = "sgd" if pairs.kind == "rating" or other_loss else "exact"
+    if solver == "exact":
+        if pairs.kind == "rating":
+            raise ValueError(
+                "solver='exact' knows links and non-links only; ratings need solver='sgd'."
+            )
+        if loss not in ("auto", "squared_error"):
+            raise ValueError(f"loss={loss!r} needs solver='sgd'.")
+        return solver, "squared_error"
+    if solver != "sgd":
+        raise ValueError(f"solver must be 'auto', 'exact' or 'sgd', got {solver!r} instead.")
+    if loss == "auto":
+        loss = {"links": "softmax", "binary": "logistic", "rating": "squared_error"}[pairs.kind]
+    if pairs.kind == "rating" and loss != "squared_error":
+        raise ValueError(f"loss={loss!r} takes links; ratings need loss='squared_error'.")
+    return solver, loss
 
 
-def _train_exact(pairs, spec, *, seed, device, on_epoch):
-    links, targets = link_matrix(pairs)
-    left = Side(links, targets, spec.n_components, device)
-    right = Side(links.T.tocsr(), None if targets is None else targets.T.tocsr(), spec.n_components, device)
-    penalty = Penalty(0.01, 0.15, 0.5)
+class _Diary:
+    """Keeps the history, asks the caller whether to go on, and stops a training gone wrong."""
+
+    def __init__(self, on_epoch, blame):
+        self.history = []
+        self._on_epoch, self._blame = on_epoch, blame
+
+    def end_epoch(self, loss, seconds, **setting):
+        """Add a record; true when training should end."""
+        epoch = len(self.history)
+        if not math.isfinite(loss):
+            named = ", ".join(f"{k} {v:g}" for k, v in setting.items())
+            raise FloatingPointError(
+                f"The loss became {loss} in epoch {epoch} (with {named}). Try a smaller "
+                "learning_rate or a larger weight_decay, and look for huge values or weights."
+            )
+        record = {"epoch": epoch, "loss": float(loss), "seconds": float(seconds)}
+        self.history.append(record)
+        return bool(self._on_epoch is not None and self._on_epoch(epoch, record))
+
+
+def _warn_interrupted(n_epochs):
+    warnings.warn(
+        f"Training was interrupted after {n_epochs} full epochs; what was learned is kept.",
+        ConvergenceWarning,
+        stacklevel=2,
+    )
+
+
+def _train_exact(pairs, spec, loss, seed, device, diary):
     generator = torch.Generator().manual_seed(seed)
-    tables = start_tables(left, right, spec.n_components, generator, device)
-    history = []
+    links, targets = link_matrix(pairs)
+    d, n_sweeps, interrupted = spec.n_components, _SWEEPS, False
+    penalty, v = _given_penalty(spec), None
+    if penalty is None:
+        rng = np.random.default_rng(seed)
+        penalty, v, interrupted = choose_penalty(
+            links, targets, d, rng, generator, device, spec.negative_weight
+        )
+        n_sweeps = 1 if interrupted else _SWEEPS_AFTER_CHOICE
+    if v is None:
+        v, n_sweeps = start_table(pairs.n_right, d, generator, device), _SWEEPS
+    if spec.max_epochs != "auto":
+        n_sweeps = spec.max_epochs
+    left = Side(links, targets, d, device)
+    right = Side(links.T.tocsr(), None if targets is None else targets.T.tocsr(), d, device)
 
     def end_sweep(objective, seconds):
-        record = {"epoch": len(history), "loss": objective / max(1, links.nnz), "seconds": seconds}
-        history.append(record)
-        return bool(on_epoch is not None and on_epoch(record["epoch"], record))
+        mean = objective / links.nnz
+        return diary.end_epoch(mean, seconds, weight_decay=penalty.ridge)
 
-    n_sweeps = 6 if spec.max_epochs == "auto" else spec.max_epochs
-    x, v = sweep(left, right, tables, penalty, n_sweeps, end_sweep)
-    return TrainedLinks(
-        left_vectors=x.cpu().numpy(),
-        right_vectors=v.cpu().numpy(),
-        left_bias=np.zeros(pairs.n_left, np.float32),
-        right_bias=np.zeros(pairs.n_right, np.float32),
-        intercept=0.0,
-        solver="exact",
-        loss="squared_error",
+    v, stopped = sweep(left, right, v, penalty, n_sweeps, end_sweep)
+    x, _ = left.solve(v, penalty)
+    interrupted |= stopped
+    if interrupted:
+        _warn_interrupted(len(diary.history))
+    return _record(
+        (x, v, torch.zeros(len(x)), torch.zeros(len(v)), 0.0),
+        "exact",
+        loss,
+        diary,
+        interrupted=interrupted,
         negative_weight=penalty.negative_weight,
         ridge=penalty.ridge,
         ridge_power=penalty.power,
-        history=history,
-        n_epochs=len(history),
+    )
+
+
+def _given_penalty(spec):
+    if spec.weight_decay == "auto":
+        return None
+    weight = 0.01 if spec.negative_weight == "auto" else spec.negative_weight
+    # Not quite zero, so that every system has a solution.
+    return Penalty(weight, max(spec.weight_decay or 0.0, 1e-6), 0.0)
+
+
+def _train_sgd(pairs, spec, loss, seed, device, diary):
+    rng = np.random.default_rng(seed)
+    recipe = _recipe(pairs, spec, loss)
+    if loss == "softmax" and pairs.value is not None:
+        links = pairs.value > 0  # a softmax has no place for known non-links
+        weight = None if pairs.weight is None else pairs.weight[links]
+        pairs = replace(
+            pairs, left=pairs.left[links], right=pairs.right[links], value=None, weight=weight
+        )
+        if not len(pairs.left):
+            raise ValueError("loss='softmax' needs at least one link among the pairs.")
+    generator = torch.Generator().manual_seed(seed)
+    model_class = {"softmax": Softmax, "logistic": Factorization}.get(loss, Cosine)
+    if pairs.kind == "rating":
+        model_class = Factorization
+    scale = 0.05 if model_class is Cosine else 0.1 / spec.n_components**0.5
+    tables = [
+        (torch.randn(n, spec.n_components, generator=generator) * scale).to(device)
+        for n in (pairs.n_left, pairs.n_right)
+    ]
+    for table, codes in zip(tables, (pairs.left, pairs.right), strict=True):
+        unused = np.bincount(codes, minlength=len(table)) == 0
+        table[torch.from_numpy(unused).to(device)] = 0.0
+    model = model_class(tables, pairs, recipe, rng)
+
+    def end_epoch(value, seconds):
+        return diary.end_epoch(value, seconds, learning_rate=recipe.learning_rate)
+
+    interrupted = False
+    try:
+        run_epochs(model, pairs, recipe, rng, device, end_epoch)
+    except KeyboardInterrupt:
+        interrupted = True
+        _warn_interrupted(len(diary.history))
+    return _record(
+        model.result(), "sgd", loss, diary, interrupted=interrupted, ridge=recipe.weight_decay
+    )
+
+
+_ARTICLE = {"n_negatives": 2, "max_epochs": 15, "learning_rate": 0.001, "weight_decay": 0.0}
+_SOFTMAX = {"n_negatives": 0, "max_epochs": 15, "learning_rate": 0.1, "weight_decay": 0.3}
+_LOGISTIC = {"n_negatives": 5, "max_epochs": 15, "learning_rate": 0.1, "weight_decay": 0.1}
+_BINARY = {"n_negatives": 0, "max_epochs": 20, "learning_rate": 0.1, "weight_decay": 0.1}
+_RATING = {"n_negatives": 0, "max_epochs": 30, "learning_rate": 0.1, "weight_decay": 0.2}
+
+
+def _recipe(pairs, spec, loss):
+    """The settings of an sgd fit: what is given, else the default of the loss."""
+    if pairs.kind == "rating":
+        defaults = _RATING
+    elif loss == "softmax":
+        defaults = _SOFTMAX
+    elif loss == "squared_error":
+        defaults = _ARTICLE
+    else:
+        defaults = _LOGISTIC if pairs.kind == "links" else _BINARY
+    chosen = {
+        name: default if getattr(spec, name) == "auto" else getattr(spec, name)
+        for name, default in defaults.items()
+    }
+    chosen["weight_decay"] = chosen["weight_decay"] or 0.0
+    batch_size = spec.batch_size
+    if batch_size == "auto":  # at least about 50 steps an epoch, for small data
+        batch_size = int(min(1024, max(64, len(pairs.left) // 50)))
+    sampling = spec.negative_sampling
+    if sampling == "auto":
+        sampling = "uniform" if loss == "squared_error" else "popularity"
+    return Recipe(loss=loss, batch_size=batch_size, negative_sampling=sampling, **chosen)
+
+
+def _record(tables, solver, loss, diary, **numbers):
+    x, v, x_bias, v_bias, intercept = tables
+    arrays = (np.ascontiguousarray(t.cpu().numpy(), np.float32) for t in (x, v, x_bias, v_bias))
+    return TrainedLinks(
+        *arrays,
+        intercept=float(intercept),
+        solver=solver,
+        loss=loss,
+        history=diary.history,
+        n_epochs=len(diary.history),
+        **numbers,
     )

@@ -189,44 +189,36 @@ def link_matrix(pairs):
     """
     weight = np.ones(len(pairs.left), np.float32) if pairs.weight is None else pairs.weight
     at = (pairs.left, pairs.right)
-    keep = weight > 0
-    if not keep.all():
-        weight, at = weight[keep], (at[0][keep], at[1][keep])
     shape = (pairs.n_left, pairs.n_right)
     links = sparse.csr_matrix((weight.astype(np.float32), at), shape=shape)
     if pairs.value is None:
         return links, None
-    value = pairs.value if keep.all() else pairs.value[keep]
-    targets = sparse.csr_matrix(((weight * value).astype(np.float32), at), shape=shape)
+    targets = sparse.csr_matrix(((weight * pairs.value).astype(np.float32), at), shape=shape)
     targets.data /= links.data
     return links, targets
 
 
-def solve_links(left, right, n_components, penalty, generator, device, n_sweeps, end_sweep):
-    """Alternate between the tables; `end_sweep(record)` after each sweep may ask to stop."""
-    tables = start_tables(left, right, n_components, generator, device)
-    return sweep(left, right, tables, penalty, n_sweeps, end_sweep)
-
-
-def start_tables(left, right, n_components, generator, device):
+def start_table(n_rows, n_components, generator, device):
     """Small random vectors: a spectral start gives the same links and worse neighbours."""
-    v = torch.randn(right.n_rows, n_components, generator=generator) * 0.01
-    x = torch.zeros(left.n_rows, n_components)
-    return x.to(device), v.to(device)
+    return (torch.randn(n_rows, n_components, generator=generator) * 0.01).to(device)
 
 
-def sweep(left, right, tables, penalty, n_sweeps, end_sweep=None):
-    """Solve the left table, then the right one, `n_sweeps` times; and the left once more.
+def sweep(left, right, v, penalty, n_sweeps, end_sweep=None):
+    """Solve the left table given the right one `v`, then the right one anew, `n_sweeps` times.
 
-    The last half sweep makes every left vector the exact fold-in of its own links.
+    Gives the right table, from which `left.solve` makes every left vector the exact fold-in of
+    its own links, and whether Ctrl-C came between. `end_sweep(objective, seconds)` may ask to
+    stop.
     """
-    x, v = tables
-    for _ in range(n_sweeps):
-        tick = time.perf_counter()
-        x, objective = left.solve(v, penalty)
-        objective += float((penalty.of(right.mass, left.n_rows) * v.square().sum(1)).sum())
-        v, _ = right.solve(x, penalty)
-        if end_sweep is not None and end_sweep(objective, time.perf_counter() - tick):
-            break
-    x, _ = left.solve(v, penalty)
-    return x, v
+    try:
+        for _ in range(n_sweeps):
+            tick = time.perf_counter()
+            x, objective = left.solve(v, penalty)
+            ridge = penalty.of(right.mass, left.n_rows)
+            objective += float((ridge * v.square().sum(1)).sum())
+            v, _ = right.solve(x, penalty)
+            if end_sweep is not None and end_sweep(objective, time.perf_counter() - tick):
+                break
+    except KeyboardInterrupt:
+        return v, True
+    return v, False
