@@ -375,9 +375,9 @@ def _distinct_objects(values):
         return distinct(typed)
     codes, uniques = pd.factorize(values)
     values = tidy(uniques)
-    if values.dtype != object and len(values):
-        # Of another type now, two values may have become one (a date and its midnight).
-        again, values = distinct(Plain(values))
+    if values is not uniques and len(values):
+        # Of other types now, two values may have become one (a date and its midnight).
+        again, values = distinct(Plain(values)) if values.dtype != object else pd.factorize(values)
         codes = np.append(again, -1)[codes]
     return codes, values
 
@@ -421,21 +421,36 @@ def tidy(values):
         return _as_times(values, pd.DatetimeIndex)
     if kind in ("timedelta", "timedelta64"):
         return _as_times(values, pd.TimedeltaIndex)
-    numbers = (bool, int, float, np.bool_, np.integer, np.floating)
-    if kind == "bytes" or not all(isinstance(v, numbers) for v in values.tolist()):
+    if kind == "bytes":
         return values
-    scalars = [v.item() if isinstance(v, np.generic) else v for v in values.tolist()]
+    values = without_numpy_scalars(values)
+    scalars = values.tolist()
     types = set(map(type, scalars))
+    if not types <= {bool, int, float}:
+        return values
     if types == {bool}:
         return np.array(scalars, dtype=bool)
     if float in types:
-        if all(float(v) == v for v in scalars if abs(v) <= 2**64):
+        if all(map(_is_exact_float, scalars)):
             return np.array(scalars, dtype=np.float64)
     elif all(_INT64.min <= v <= _INT64.max for v in scalars):
         return np.array(scalars, dtype=np.int64)
     elif all(0 <= v < 2**64 for v in scalars):
         return np.array(scalars, dtype=np.uint64)
-    return object_array(scalars)
+    return values
+
+
+def _is_exact_float(number):
+    try:
+        return float(number) == number
+    except OverflowError:
+        return False
+
+
+def without_numpy_scalars(values):
+    """Return objects with Python's numbers for NumPy's, which fail to compare with some types."""
+    numbers = (np.bool_, np.integer, np.floating)
+    return object_array([v.item() if isinstance(v, numbers) else v for v in values.tolist()])
 
 
 def _as_times(values, index):

@@ -27,6 +27,7 @@ from ._native import (
     take,
     typed_objects,
     without_long_dictionary,
+    without_numpy_scalars,
 )
 
 _INT64 = np.iinfo(np.int64)
@@ -97,7 +98,7 @@ class Vocabulary:
         try:
             codes, values = distinct(column)
         except TypeError as error:
-            raise _unhashable(column, name, error) from error
+            raise _unhashable(column.values, name, error) from error
         rows = _count(codes, len(values))  # the last one: missing
         order = _order(values, codes)
         order = order[rows[order] > 0]
@@ -252,16 +253,22 @@ class _Lookup:
         return self._encode_by_dict(values)
 
     def _encode_by_dict(self, values):
-        get = self._code_of.get
         try:
-            codes = np.fromiter(map(get, values.tolist(), repeat(0)), np.int32, len(values))
+            try:
+                codes = self._get_each(values)
+            except TypeError:  # a cell without a hash, or a NumPy integer that met a Decimal
+                codes = self._get_each(without_numpy_scalars(values))
         except TypeError as error:
-            raise _unhashable(Plain(values), self.name, error) from error
+            raise _unhashable(values, self.name, error) from error
         if self.missing_code:
             unknown = np.flatnonzero(codes == 0)
             if len(unknown):
                 codes[unknown[pd.isna(values[unknown])]] = self.missing_code
         return codes
+
+    def _get_each(self, values):
+        found = map(self._code_of.get, values.tolist(), repeat(0))
+        return np.fromiter(found, np.int32, len(values))
 
     def _encode_distinct(self, column):
         codes, values = distinct(column)
@@ -426,9 +433,9 @@ def _with_missing(values, has_missing):
     return np.append(values.astype(object), np.array([None], dtype=object))
 
 
-def _unhashable(column, name, error):
+def _unhashable(values, name, error):
     """Return the error that names the first cell which is no category; `error` if there is none."""
-    for row, value in enumerate(column.values.tolist()):
+    for row, value in enumerate(values.tolist()):
         try:
             hash(value)
         except TypeError:

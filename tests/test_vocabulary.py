@@ -83,21 +83,29 @@ anything = st.one_of(
     st.none(),
     st.booleans(),
     st.integers(-2, 2),
-    st.sampled_from([2**53, 2**53 + 1, float(2**53), 2**64, -(2**70), 0.1, -0.0, math.inf]),
+    st.sampled_from([2**53, 2**53 + 1, float(2**53), 2**64, -(2**70), 2**70 + 1, 10**400]),
+    st.sampled_from([0.1, -0.0, math.inf, float(2**70)]),
     st.sampled_from([float("nan"), pd.NA, pd.NaT, np.nan, np.float32(0.5), 0.5, np.int8(1)]),
     st.sampled_from([np.str_("a"), "a", "1", "", "nan", b"a", "\ud800", (1, "a"), Decimal(1)]),
     st.sampled_from([datetime.datetime(2020, 1, 1), pd.Timestamp(2020, 1, 1), frozenset([1])]),
 )
 
 
+def cells_of(values):
+    """Return categories as Python objects (tolist makes integers of nanoseconds)."""
+    return _native.python_values(values)
+
+
 def key_of(cell):
     """Say which category a cell belongs to, in the slow way."""
+    if isinstance(cell, (np.integer, np.floating)):
+        cell = cell.item()  # np.int8(1) == Decimal(1) is a TypeError
     return None if np.ndim(cell) == 0 and pd.api.types.is_scalar(cell) and pd.isna(cell) else cell
 
 
 def slow_codes(vocabulary, cells):
     """Encode by a dict over Python objects."""
-    code_of = {key_of(c): i for i, c in enumerate(vocabulary.categories.tolist(), 1)}
+    code_of = {key_of(c): i for i, c in enumerate(cells_of(vocabulary.categories), 1)}
     return [code_of.get(key_of(cell), 0) for cell in cells]
 
 
@@ -116,7 +124,7 @@ def test_learn_agrees_with_a_dict(cells, is_long):
     cells = grown(cells, is_long)
     vocabulary, codes = Vocabulary.learn(objects(cells))
     expected = Counter(key_of(cell) for cell in cells)
-    learned = [key_of(c) for c in vocabulary.categories.tolist()]
+    learned = [key_of(c) for c in cells_of(vocabulary.categories)]
     assert dict(zip(learned, vocabulary.counts.tolist())) == expected
     assert len(learned) == len(set(learned)) == vocabulary.n_codes - 1
     assert codes.dtype == np.int32
@@ -243,6 +251,14 @@ def test_equal_numbers_are_one_category_and_text_another():
     assert vocabulary.encode(np.array([True, False])).tolist() == [1, 0]
 
 
+def test_numpy_integers_beside_decimals():
+    """NumPy raises where the two are compared; here they are equal by value."""
+    cells = objects([Decimal(1), np.int8(1), np.int8(2), "a"])
+    vocabulary, codes = Vocabulary.learn(cells)
+    assert codes.tolist() == [1, 1, 2, 3]
+    assert vocabulary.encode(cells).tolist() == [1, 1, 2, 3]
+
+
 def test_all_kinds_of_missing_are_one_category():
     """None, NaN, NaT, pd.NA and a decimal NaN share the last code."""
     cells = [None, float("nan"), pd.NaT, pd.NA, np.datetime64("NaT"), Decimal("nan"), "a"]
@@ -283,6 +299,8 @@ def test_missing_unseen_in_learn_is_unknown():
         (objects([2**63, 1]), np.uint64),
         (objects([2**70, 1]), object),
         (objects([2**53 + 1, 0.5]), object),
+        (objects([2**70 + 1, 2**70, 0.5]), object),
+        (objects([10**400, 0.5]), object),
         (objects(["b", "a"]), object),
         (np.array([b"b", b"a"]), object),
         (pd.Series([2, None], dtype="Int64"), np.float64),
@@ -446,10 +464,10 @@ def test_rare_values_have_code_zero(cells, least):
     """Categories have at least `min_frequency` rows, the rest is listed as infrequent."""
     counts = Counter(key_of(cell) for cell in cells)
     vocabulary, codes = Vocabulary.learn(objects(cells), min_frequency=least)
-    assert {key_of(c) for c in vocabulary.categories.tolist()} == {
+    assert {key_of(c) for c in cells_of(vocabulary.categories)} == {
         key for key, count in counts.items() if count >= least
     }
-    assert {key_of(c) for c in vocabulary.infrequent.tolist()} == {
+    assert {key_of(c) for c in cells_of(vocabulary.infrequent)} == {
         key for key, count in counts.items() if count < least
     }
     assert (codes > 0).tolist() == [counts[key_of(cell)] >= least for cell in cells]
