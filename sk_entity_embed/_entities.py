@@ -1,0 +1,269 @@
+"""What pictures and exports read from a fitted embedder: names as text, vectors, attributes.
+
+Nothing here knows an estimator's class: whatever has `categories_`, `embeddings_` and
+`categorical_features_` will do. An attribute is a fact about each entity, by which it is coloured.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from sklearn.exceptions import NotFittedError
+
+MISSING = "(missing)"
+EMPTY = "(empty)"
+
+
+@dataclass(frozen=True)
+class Entities:
+    """The entities of one embedded column.
+
+    `keys` are the categories as they are, `names` the same as text; row i of `vectors` and entry
+    i of `counts` (None where unknown) belong to entry i of both.
+    """
+
+    column: object
+    keys: np.ndarray
+    names: list
+    vectors: np.ndarray
+    counts: np.ndarray | None
+
+    def __len__(self):
+        return len(self.names)
+
+    def take(self, rows):
+        """The entities of some rows."""
+        return replace(
+            self,
+            keys=self.keys[rows],
+            names=[self.names[row] for row in rows],
+            vectors=self.vectors[rows],
+            counts=None if self.counts is None else self.counts[rows],
+        )
+
+
+@dataclass(frozen=True)
+class Attribute:
+    """One fact about each entity.
+
+    Of kind "category": `values` are texts, the commonest first, and `codes` number them from 1,
+    0 where it is missing. Of kind "number" or "date" (milliseconds since 1970): `values` is a
+    float64 array with NaN where it is missing, and `codes` is None.
+    """
+
+    name: str
+    kind: str
+    values: object
+    codes: np.ndarray | None = None
+
+    def take(self, rows):
+        """The attribute of some entities."""
+        if self.codes is None:
+            return replace(self, values=self.values[rows])
+        return category(self.name, self.values, self.codes[rows])
+
+
+def read_entities(embedder, column=None):
+    """The entities of a column of a fitted embedder, as `Entities`.
+
+    Parameters
+    ----------
+    embedder : object
+        Fitted: has `categories_`, `embeddings_`, `categorical_features_`, perhaps `counts_`.
+
+    column : str or int, default=None
+        Name or position as in `categorical_features_`. May be left out where one column is
+        embedded, or for links, where it means the first.
+    """
+    place = _column_position(embedder, column)
+    keys = np.asarray(embedder.categories_[place])
+    counts = getattr(embedder, "counts_", None)
+    return Entities(
+        column=list(embedder.categorical_features_)[place],
+        keys=keys,
+        names=[name_of(key) for key in keys],
+        vectors=np.asarray(embedder.embeddings_[place], dtype=np.float32),
+        counts=None if counts is None else np.asarray(counts[place]),
+    )
+
+
+def _column_position(embedder, column):
+    if not hasattr(embedder, "embeddings_"):
+        raise NotFittedError(
+            f"This {type(embedder).__name__} is not fitted yet: call 'fit' before looking at it."
+        )
+    columns = list(embedder.categorical_features_)
+    if column is None:
+        if len(columns) == 1 or getattr(embedder, "interaction", None) == "dot":
+            return 0
+        raise ValueError(
+            f"{len(columns)} columns are embedded: say which one with column=, one of {columns}."
+        )
+    if column not in columns:
+        raise ValueError(f"Column {column!r} is not embedded: choose one of {columns}.")
+    return columns.index(column)
+
+
+def name_of(key):
+    """A category as a text that is never blank."""
+    if isinstance(key, str):
+        return str(key) if key.strip() else EMPTY
+    if key is None or type(key).__name__ in ("NAType", "NaTType") or key != key:  # NaN != NaN
+        return MISSING
+    if isinstance(key, float | np.floating) and float(key).is_integer():
+        return str(int(key))
+    if isinstance(key, np.datetime64):
+        return str(np.datetime_as_string(key, unit="auto"))
+    return str(key)
+
+
+def one_line(text, width=None):
+    """A text without line breaks, tabs and control characters, cut to `width` characters."""
+    text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    if width is not None and len(text) > width:
+        text = text[: width - 1].rstrip() + "…"
+    return text or EMPTY
+
+
+# --- attributes --------------------------------------------------------------------------------
+
+
+def read_attributes(metadata, entities):
+    """Columns of a data frame as a list of `Attribute`, lined up with the entities.
+
+    Parameters
+    ----------
+    metadata : data frame or None
+        pandas, polars or another that narwhals reads. Rows are found by the column that has the
+        name of the embedded column, else by the index. An entity without a row gets missing
+        values; of several rows the first counts.
+
+    entities : Entities
+        Whom the rows belong to.
+    """
+    if metadata is None:
+        return []
+    frame = _as_pandas(metadata)
+    if entities.column in frame.columns:
+        frame = frame.set_index(entities.column)
+    rows = _rows_of(frame.index, entities, "metadata")
+    return [_attribute(str(name), frame.iloc[:, i], rows) for i, name in enumerate(frame.columns)]
+
+
+def read_color(color, entities, attributes):
+    """What to colour by, as an `Attribute` or None.
+
+    `color` is the name of one of `attributes`, "count", a Series or dict by entity, or an array
+    with a value per entity.
+    """
+    import pandas as pd
+
+    if color is None:
+        return None
+    if isinstance(color, str):
+        known = {attribute.name: attribute for attribute in attributes}
+        if color not in known and color == "count" and entities.counts is not None:
+            return Attribute("count", "number", entities.counts.astype(np.float64))
+        if color not in known:
+            raise ValueError(
+                f"color={color!r} is no column of metadata: choose one of {sorted(known)}, or pass "
+                "a Series indexed by entity."
+            )
+        return known[color]
+    if isinstance(color, dict):
+        color = pd.Series(color)
+    if isinstance(color, pd.Series):
+        name = "color" if color.name is None else str(color.name)
+        return _attribute(name, color, _rows_of(color.index, entities, "color"))
+    if getattr(color, "dtype", None) is None:
+        color = _objects(color)
+    color = pd.Series(color, dtype=color.dtype)
+    if len(color) != len(entities):
+        raise ValueError(
+            f"color has {len(color)} values for {len(entities)} entities: pass one for each, in "
+            "the order of categories_, or a Series indexed by entity."
+        )
+    return _attribute("color", color, np.arange(len(color)))
+
+
+def category(name, values, codes):
+    """A categorical attribute whose values are sorted anew, the commonest first."""
+    counts = np.bincount(codes, minlength=len(values) + 1)[1:]
+    order = sorted(np.flatnonzero(counts), key=lambda i: (-counts[i], values[i]))
+    renumber = np.zeros(len(values) + 1, dtype=np.int64)
+    renumber[np.asarray(order, dtype=np.int64) + 1] = np.arange(1, len(order) + 1)
+    return Attribute(name, "category", [values[i] for i in order], renumber[codes])
+
+
+def _objects(values):
+    """A list as an array of its items as they are: nothing is turned into text."""
+    values = list(values)
+    array = np.empty(len(values), dtype=object)
+    array[:] = values
+    return array
+
+
+def _as_pandas(frame):
+    import pandas as pd
+
+    if isinstance(frame, pd.DataFrame):
+        return frame
+    if isinstance(frame, pd.Series):
+        return frame.to_frame()
+    import narwhals.stable.v2 as nw
+
+    return nw.from_native(frame, eager_only=True).to_pandas()
+
+
+def _rows_of(index, entities, what):
+    """Row of each entity in an index; -1 where it has none."""
+    import pandas as pd
+
+    first = np.flatnonzero(~index.duplicated())
+    keys = entities.keys
+    found = index[first].get_indexer(pd.Index(keys, dtype=keys.dtype))
+    if len(entities) and len(index) and (found < 0).all():
+        theirs, ours = list(index[:3]), list(entities.keys[:3])
+        raise ValueError(
+            f"None of the {len(entities)} entities of column {entities.column!r} (such as {ours}) "
+            f"is in the index of {what} (such as {theirs}). Use the entities as the index, or "
+            f"give the frame a column named {entities.column!r}."
+        )
+    return np.where(found >= 0, first[found], -1) if len(first) else found
+
+
+def _attribute(name, series, rows):
+    import pandas as pd
+    from pandas.api import types
+
+    series = series.reset_index(drop=True).reindex(pd.Index(rows))
+    if series.dtype == object:
+        series = _inferred(series)
+    kind = series.dtype
+    if types.is_datetime64_any_dtype(kind):
+        if getattr(kind, "tz", None) is not None:
+            series = series.dt.tz_convert("UTC").dt.tz_localize(None)
+        days = series.to_numpy(dtype="datetime64[ms]")
+        return Attribute(name, "date", np.where(np.isnat(days), np.nan, days.astype(np.float64)))
+    if types.is_numeric_dtype(kind) and not types.is_bool_dtype(kind) and kind.kind != "c":
+        numbers = series.to_numpy(dtype=np.float64, na_value=np.nan)
+        return Attribute(name, "number", np.where(np.isfinite(numbers), numbers, np.nan))
+    missing = series.isna().to_numpy()
+    texts = ["" if gone else str(cell) for cell, gone in zip(series, missing)]
+    codes, values = pd.factorize(np.array([*texts, ""], dtype=object))  # "" is there for sure
+    values = list(values)
+    blanks = [place for place, value in enumerate(values) if not value.strip()]
+    codes = np.where(np.isin(codes, blanks), 0, codes + 1)[:-1]
+    return category(name, values, codes)
+
+
+def _inferred(series):
+    """Python numbers and dates in an object column as such; anything else as it is."""
+    import pandas as pd
+    from pandas.api import types
+
+    kind = types.infer_dtype(series, skipna=True)
+    if kind in ("integer", "floating", "mixed-integer-float"):
+        return pd.to_numeric(series)
+    if kind in ("datetime64", "datetime"):
+        return pd.to_datetime(series)
+    return series

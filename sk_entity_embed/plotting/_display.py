@@ -1,0 +1,614 @@
+"""Pictures for a notebook or a paper: scikit-learn Displays, computed once and drawn many times.
+
+matplotlib is imported when something is drawn, and no style of it is changed.
+"""
+
+import warnings
+from numbers import Integral
+
+import numpy as np
+
+from .._entities import name_of, one_line, read_attributes, read_color, read_entities
+from .._optional import import_optional
+from .._projection import project, trustworthiness, unit_rows
+from ._common import (
+    checked_coordinates,
+    method_name,
+    metric_of,
+    neighbors_of,
+    score_label,
+    uses_unit_rows,
+)
+
+# Okabe and Ito's colours without black and yellow, which drown on white paper, and two more.
+# The closest pair is 12 apart in CIELAB as seen with any of the three dichromacies.
+PALETTE = (
+    "#0072B2",
+    "#E69F00",
+    "#009E73",
+    "#D55E00",
+    "#CC79A7",
+    "#56B4E9",
+    "#882255",
+    "#999933",
+)
+OTHER = "#B4BAC2"  # values beyond the palette
+MISSING_COLOR = "#D9DDE2"  # no value
+COLOR_MAP = "viridis"
+LABEL_WIDTH = 40  # characters
+
+
+class EmbeddingDisplay:
+    """The vectors of one column as points in the plane.
+
+    Made by :meth:`from_estimator`, which computes; :meth:`plot` only draws and can be called many
+    times.
+
+    Parameters
+    ----------
+    coordinates : ndarray of shape (n_entities, 2)
+        Where each entity is.
+
+    names : list of str
+        The entities as text.
+
+    color : Attribute, default=None
+        By what to colour. None: all alike.
+
+    counts : ndarray of shape (n_entities,), default=None
+        Training rows behind each entity.
+
+    labels : list of int, default=None
+        Positions of the entities to label, the most important first.
+
+    insist : bool, default=False
+        Whether every label has to appear, if need be further from its point.
+
+    size_by_count : bool, default=False
+        Whether entities with more rows get larger points.
+
+    trustworthiness : float, default=nan
+        How far the picture's neighbours are true ones; 1 is best.
+
+    method : str, default=""
+        How the coordinates were made, for the axes' names.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        Axes of the last plot.
+
+    figure_ : matplotlib Figure
+        Its figure.
+
+    scatter_ : matplotlib PathCollection
+        The points; those without a colour of their own come first, so that they lie beneath.
+
+    labels_ : list of matplotlib Annotation
+        The labels that found a place.
+
+    legend_ : matplotlib Legend or None
+        Of categories.
+
+    colorbar_ : matplotlib Colorbar or None
+        Of numbers.
+
+    See Also
+    --------
+    NeighborsDisplay : Bars of the nearest and furthest entities.
+    embedding_map : One page to explore.
+    """
+
+    def __init__(
+        self,
+        coordinates,
+        names,
+        *,
+        color=None,
+        counts=None,
+        labels=None,
+        insist=False,
+        size_by_count=False,
+        trustworthiness=float("nan"),
+        method="",
+    ):
+        self.coordinates = coordinates
+        self.names = names
+        self.color = color
+        self.counts = counts
+        self.labels = labels
+        self.insist = insist
+        self.size_by_count = size_by_count
+        self.trustworthiness = trustworthiness
+        self.method = method
+
+    @classmethod
+    def from_estimator(
+        cls,
+        embedder,
+        *,
+        column=None,
+        color=None,
+        metadata=None,
+        method="tsne",
+        labels=None,
+        size_by_count=False,
+        random_state=0,
+        verbose=False,
+        ax=None,
+        **plot_params,
+    ):
+        """Project the vectors of a fitted embedder and draw them.
+
+        Parameters
+        ----------
+        embedder : EntityEmbedder
+            Fitted.
+
+        column : str or int, default=None
+            The embedded column. May be left out where there is one, or for links, where it means
+            the first.
+
+        color : str, Series, dict or array-like, default=None
+            A column of `metadata`, "count", values indexed by entity, or one value for each
+            entity in the order of `categories_`. Texts and booleans get colours, the commonest
+            values first and the others grey; numbers and dates get a colour bar.
+
+        metadata : data frame, default=None
+            Facts about the entities: found by index, or by a column with the name of the embedded
+            one.
+
+        method : {"tsne", "pca", "opentsne", "umap"}, object or ndarray, default="tsne"
+            How to project: a name, an object with `fit_transform`, or the finished coordinates,
+            an array of shape (n_entities, 2).
+
+        labels : list or int, default=None
+            Entities to name in the picture: a list, or how many of the most frequent. Of these,
+            labels without a free place are left out; those of a list move further from their
+            points instead.
+
+        size_by_count : bool, default=False
+            Whether entities with more training rows get larger points.
+
+        random_state : int, RandomState instance or None, default=0
+            Same number, same picture.
+
+        verbose : bool, default=False
+            Whether t-SNE and UMAP print their progress.
+
+        ax : matplotlib Axes, default=None
+            Where to draw. None: a new figure.
+
+        **plot_params : dict
+            Passed to :meth:`plot`.
+
+        Returns
+        -------
+        display : EmbeddingDisplay
+            With what was drawn in its attributes.
+        """
+        entities = read_entities(embedder, column)
+        if len(entities) == 0:
+            raise ValueError(f"Column {entities.column!r} has no entities to show.")
+        color = read_color(color, entities, read_attributes(metadata, entities))
+        shown, insist = _labelled(labels, entities)
+        vectors, normalize = entities.vectors, uses_unit_rows(embedder)
+        if isinstance(method, np.ndarray):
+            coordinates, method = checked_coordinates(method, len(entities), (2,)), ""
+        else:
+            coordinates = project(
+                vectors, method, normalize=normalize, random_state=random_state, verbose=verbose
+            )
+        if coordinates.shape[1] != 2:
+            raise ValueError("A picture has two dimensions: the method returned three.")
+        truth = trustworthiness(unit_rows(vectors) if normalize else vectors, coordinates)
+        display = cls(
+            coordinates,
+            entities.names,
+            color=color,
+            counts=entities.counts,
+            labels=shown,
+            insist=insist,
+            size_by_count=size_by_count,
+            trustworthiness=truth,
+            method=method_name(method),
+        )
+        return display.plot(ax=ax, **plot_params)
+
+    def plot(
+        self,
+        ax=None,
+        *,
+        max_categories=8,
+        palette=PALETTE,
+        cmap=COLOR_MAP,
+        title=None,
+        label_size=8,
+        legend=True,
+        **scatter_params,
+    ):
+        """Draw the points.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw. None: a new figure.
+
+        max_categories : int, default=8
+            Values that get a colour and a line in the legend, the commonest; the others share
+            one grey. Never more than `palette` has.
+
+        palette : sequence of colours, default=PALETTE
+            For categories. The default can be told apart by colour-blind readers.
+
+        cmap : str or matplotlib Colormap, default="viridis"
+            For numbers and dates.
+
+        title : str, default=None
+            Above the picture.
+
+        label_size : float, default=8
+            Of the labels, in points.
+
+        legend : bool, default=True
+            Whether to draw the legend or the colour bar.
+
+        **scatter_params : dict
+            Passed to :meth:`matplotlib.axes.Axes.scatter`; `s` is the size of an average point.
+
+        Returns
+        -------
+        self : EmbeddingDisplay
+            With `ax_`, `figure_`, `scatter_`, `labels_`, `legend_` and `colorbar_`.
+        """
+        self.ax_ = ax = _axes(ax, figsize=(8, 6), layout="constrained")
+        self.figure_ = ax.get_figure(root=True)
+        self.legend_ = self.colorbar_ = None
+        palette = list(palette)[:max_categories]
+        order, colors = self._layers(palette, cmap)
+        if {"c", "color", "facecolor", "facecolors"} & set(scatter_params):
+            colors = {}  # the caller's win
+        scatter_params = {"linewidths": 0, "alpha": 0.85, **colors, **scatter_params}
+        area = scatter_params.pop("s", float(np.clip(20_000 / len(self.names), 4, 60)))
+        if self.size_by_count and self.counts is not None:
+            area = area * _relative_areas(self.counts)[order]
+        self.scatter_ = ax.scatter(*self.coordinates[order].T, s=area, **scatter_params)
+        ax.set(xticks=[], yticks=[], aspect="equal")  # units of a projection mean nothing
+        ax.set_adjustable("datalim")
+        if self.method:
+            ax.set(xlabel=f"{self.method} 1", ylabel=f"{self.method} 2")
+        if title is not None:
+            ax.set_title(title, parse_math=False)
+        if legend:
+            self._draw_legend(palette)
+        self.labels_ = _place_labels(
+            ax,
+            self.coordinates,
+            [one_line(name, LABEL_WIDTH) for name in self.names],
+            self.labels or [],
+            label_size,
+            insist=self.insist,
+        )
+        return self
+
+    def _layers(self, palette, cmap):
+        """Order of drawing, greys beneath, and colours in that order, as scatter's arguments."""
+        if self.color is None:
+            return np.arange(len(self.names)), {"c": PALETTE[0]}
+        if self.color.codes is None:
+            values = self.color.values
+            order = np.argsort(~np.isnan(values), kind="stable")
+            pyplot = import_optional("matplotlib.pyplot", extra="map")
+            shades = pyplot.get_cmap(cmap).with_extremes(bad=MISSING_COLOR)
+            if np.isnan(values).all():
+                return order, {"c": MISSING_COLOR}
+            return order, {"c": values[order], "cmap": shades, "plotnonfinite": True}
+        codes = self.color.codes
+        order = np.argsort(np.where(codes > len(palette), 0.5, codes > 0), kind="stable")
+        table = [MISSING_COLOR, *palette, OTHER]
+        return order, {"c": [table[min(code, len(palette) + 1)] for code in codes[order]]}
+
+    def _draw_legend(self, palette):
+        if self.color is None:
+            return
+        if self.color.codes is None:
+            if np.isfinite(self.color.values).any():
+                self.colorbar_ = _colorbar(self.figure_, self.ax_, self.scatter_, self.color)
+            return
+        rows = _legend_rows(self.color, palette)
+        lines = import_optional("matplotlib.lines", extra="map")
+        marks = [
+            lines.Line2D([], [], marker="o", linestyle="", markersize=6, markeredgewidth=0, color=c)
+            for c, _ in rows
+        ]
+        self.legend_ = self.ax_.legend(
+            marks,
+            ["."] * len(rows),  # set below, as a label that starts with "_" would be left out
+            title=".",
+            loc="upper left",
+            bbox_to_anchor=(1.01, 1),
+            borderaxespad=0,
+            frameon=False,
+            alignment="left",
+        )
+        texts = [text for _, text in rows]
+        names = [one_line(self.color.name, LABEL_WIDTH), *texts]
+        for text, name in zip([self.legend_.get_title(), *self.legend_.get_texts()], names):
+            text.set_parse_math(False)
+            text.set_text(name)
+
+
+class NeighborsDisplay:
+    """Bars of the nearest and the furthest entities of one entity.
+
+    Parameters
+    ----------
+    query : str
+        Whose neighbours they are, as text.
+
+    names : list of str
+        The entities, the nearest first.
+
+    scores : ndarray of shape (n_bars,)
+        Their similarity to the query (for metric "euclidean": their distance).
+
+    n_nearest : int
+        How many of the bars are the nearest; the others are the furthest.
+
+    metric : str, default="cosine"
+        What the scores are.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        Axes of the last plot.
+
+    figure_ : matplotlib Figure
+        Its figure.
+
+    bars_ : matplotlib BarContainer
+        The bars, the nearest at the top.
+
+    See Also
+    --------
+    EmbeddingDisplay : All entities in the plane.
+    """
+
+    def __init__(self, query, names, scores, *, n_nearest, metric="cosine"):
+        self.query = query
+        self.names = names
+        self.scores = scores
+        self.n_nearest = n_nearest
+        self.metric = metric
+
+    @classmethod
+    def from_estimator(
+        cls,
+        embedder,
+        query,
+        *,
+        column=None,
+        n_nearest=10,
+        n_furthest=10,
+        metric=None,
+        ax=None,
+        **plot_params,
+    ):
+        """Find the nearest and furthest entities of `query` and draw them.
+
+        Parameters
+        ----------
+        embedder : EntityEmbedder
+            Fitted.
+
+        query : object
+            A category of the column.
+
+        column : str or int, default=None
+            The embedded column. May be left out where there is one, or for links, where it means
+            the first.
+
+        n_nearest, n_furthest : int, default=10
+            Bars of each kind; fewer when there are few entities, and none is shown twice.
+
+        metric : {"cosine", "dot", "euclidean"}, default=None
+            None: the embedder's own.
+
+        ax : matplotlib Axes, default=None
+            Where to draw. None: a new figure.
+
+        **plot_params : dict
+            Passed to :meth:`plot`.
+
+        Returns
+        -------
+        display : NeighborsDisplay
+            With what was drawn in its attributes.
+        """
+        entities = read_entities(embedder, column)
+        metric = metric_of(embedder, metric)
+        scores, indices = neighbors_of(
+            embedder, entities, [query], len(entities) - 1, metric=metric
+        )
+        n_near = min(n_nearest, indices.shape[1])
+        n_far = min(n_furthest, indices.shape[1] - n_near)
+        ends = np.r_[:n_near, indices.shape[1] - n_far : indices.shape[1]].astype(int)
+        display = cls(
+            name_of(query),
+            [entities.names[place] for place in indices[0, ends]],
+            scores[0, ends],
+            n_nearest=n_near,
+            metric=metric,
+        )
+        return display.plot(ax=ax, **plot_params)
+
+    def plot(self, ax=None, *, title=None, colors=(PALETTE[0], PALETTE[3]), **bar_params):
+        """Draw the bars.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw. None: a new figure, as high as the bars need.
+
+        title : str, default=None
+            None: names the query.
+
+        colors : tuple of two colours, default=(blue, orange)
+            For the nearest and for the furthest.
+
+        **bar_params : dict
+            Passed to :meth:`matplotlib.axes.Axes.barh`.
+
+        Returns
+        -------
+        self : NeighborsDisplay
+            With `ax_`, `figure_` and `bars_`.
+        """
+        n_bars = len(self.names)
+        n_far = n_bars - self.n_nearest
+        self.ax_ = ax = _axes(ax, figsize=(7, 1.2 + 0.26 * (n_bars + 1)), layout="constrained")
+        self.figure_ = ax.get_figure(root=True)
+        gap = 0.6 if n_far and self.n_nearest else 0
+        places = np.arange(n_bars) + gap * (np.arange(n_bars) >= self.n_nearest)
+        bar_params.setdefault("color", [colors[0]] * self.n_nearest + [colors[1]] * n_far)
+        self.bars_ = ax.barh(places, self.scores, **bar_params)
+        ax.set_yticks(
+            places, [one_line(name, LABEL_WIDTH) for name in self.names], parse_math=False
+        )
+        ax.tick_params(axis="y", length=0)
+        ax.invert_yaxis()
+        ax.axvline(0, color="0.4", linewidth=0.8)
+        ax.set_xlabel(score_label(self.metric))
+        for side in ("top", "right", "left"):
+            ax.spines[side].set_visible(False)
+        kinds = [kind for kind, n in (("Nearest", self.n_nearest), ("furthest", n_far)) if n]
+        heading = f"{' and '.join(kinds).capitalize()}: {one_line(self.query, LABEL_WIDTH)}"
+        ax.set_title(heading if title is None else title, loc="left", parse_math=False)
+        return self
+
+
+def _axes(ax, **subplots):
+    if ax is not None:
+        return ax
+    return import_optional("matplotlib.pyplot", extra="map").subplots(**subplots)[1]
+
+
+def _labelled(labels, entities):
+    """Positions to label, and whether the caller named them."""
+    if labels is None:
+        return [], False
+    if isinstance(labels, Integral):
+        if entities.counts is None:
+            return list(range(min(int(labels), len(entities)))), False
+        return np.argsort(-entities.counts, kind="stable")[: int(labels)].tolist(), False
+    position = {name: row for row, name in reversed(list(enumerate(entities.names)))}
+    wanted = [labels] if isinstance(labels, str) else labels
+    unknown = [label for label in wanted if name_of(label) not in position]
+    if unknown:
+        raise ValueError(f"No entity to label: {unknown[:5]}. Names are written as in categories_.")
+    return [position[name_of(label)] for label in wanted], True
+
+
+def _relative_areas(counts):
+    """Areas by the root of the count: 1 for the median, from 0.3 to 6."""
+    counts = np.asarray(counts, dtype=np.float64)
+    return np.clip(np.sqrt(counts / max(np.median(counts), 1)), 0.3, 6)
+
+
+def _legend_rows(attribute, palette):
+    """Colour and text of every line of a legend."""
+    sizes = np.bincount(attribute.codes, minlength=len(attribute.values) + 1)
+    rows = [
+        (color, f"{one_line(value, LABEL_WIDTH)} ({size:,})")
+        for color, value, size in zip(palette, attribute.values, sizes[1:])
+    ]
+    n_more = len(attribute.values) - len(palette)
+    if n_more > 0:
+        rows.append((OTHER, f"{n_more:,} other values ({sizes[len(palette) + 1 :].sum():,})"))
+    if sizes[0]:
+        rows.append((MISSING_COLOR, f"missing ({sizes[0]:,})"))
+    return rows
+
+
+def _colorbar(figure, ax, scatter, attribute):
+    bar = figure.colorbar(scatter, ax=ax, shrink=0.7)
+    bar.outline.set_visible(False)
+    bar.set_label(one_line(attribute.name, LABEL_WIDTH), parse_math=False)
+    if attribute.kind == "date":
+        ticker = import_optional("matplotlib.ticker", extra="map")
+        bar.ax.yaxis.set_major_formatter(
+            ticker.FuncFormatter(lambda ms, _: str(np.datetime64(int(ms), "ms").astype("M8[D]")))
+        )
+    return bar
+
+
+# Where a label may stand about its point: direction, and how the text is aligned to it.
+_SIDES = (
+    (1, 0, "left", "center"),
+    (-1, 0, "right", "center"),
+    (0, 1, "center", "bottom"),
+    (0, -1, "center", "top"),
+    (0.7, 0.7, "left", "bottom"),
+    (0.7, -0.7, "left", "top"),
+    (-0.7, 0.7, "right", "bottom"),
+    (-0.7, -0.7, "right", "top"),
+)
+
+
+def _place_labels(ax, coordinates, names, rows, size, *, insist):
+    """Write labels beside their points, each where no earlier one and no labelled point is.
+
+    Greedy, in the order given: the first free place of eight directions and some distances.
+    """
+    if not rows:
+        return []
+    ax.get_figure(root=True).draw_without_rendering()  # settles the layout and the scale
+    steps = (5, 10, 18, 28, 40, 55, 72, 90) if insist else (5, 10)  # points away from the dot
+    bounds = ax.get_window_extent()
+    dots = [_around(*ax.transData.transform(coordinates[row]), 3) for row in rows]
+    taken, placed, homeless = list(dots), [], []
+    effects = import_optional("matplotlib.patheffects", extra="map")
+    halo = effects.withStroke(linewidth=2.5, foreground=ax.get_facecolor(), alpha=0.8)
+    style = {"textcoords": "offset points", "fontsize": size, "parse_math": False, "zorder": 4}
+    style["path_effects"] = [halo]
+    for row, dot in zip(rows, dots):
+        label = ax.annotate(names[row], coordinates[row], xytext=(0, 0), **style)
+        box, step = _find_place(label, steps, [box for box in taken if box is not dot], bounds)
+        if box is None:
+            label.remove()
+            homeless.append(names[row])
+            continue
+        if step > 10:  # far enough to need a thread to its point
+            where = {"xytext": label.get_position(), "ha": label.get_ha(), "va": label.get_va()}
+            label.remove()
+            thread = {"arrowstyle": "-", "color": "0.5", "linewidth": 0.6, "shrinkB": 2}
+            label = ax.annotate(names[row], coordinates[row], arrowprops=thread, **where, **style)
+        label.set_in_layout(False)
+        taken.append(box)
+        placed.append(label)
+    if insist and homeless:
+        warnings.warn(
+            f"No free place for {len(homeless)} labels, such as {homeless[0]!r}: make the figure "
+            "larger or label_size smaller.",
+            UserWarning,
+            stacklevel=4,
+        )
+    return placed
+
+
+def _find_place(label, steps, taken, bounds):
+    """Move a label to its first free place; return its box and distance, or None twice."""
+    for step in steps:
+        for x, y, horizontal, vertical in _SIDES:
+            label.set(position=(step * x, step * y), ha=horizontal, va=vertical)
+            box = label.get_window_extent()
+            inside = bounds.x0 <= box.x0 and box.x1 <= bounds.x1
+            inside = inside and bounds.y0 <= box.y0 and box.y1 <= bounds.y1
+            if inside and not any(box.overlaps(other) for other in taken):
+                return box, step
+    return None, None
+
+
+def _around(x, y, radius):
+    transforms = import_optional("matplotlib.transforms", extra="map")
+    return transforms.Bbox.from_extents(x - radius, y - radius, x + radius, y + radius)
