@@ -1,0 +1,402 @@
+"""How good: encoders of categories in front of three models, and whole models, on five tables.
+
+    OMP_NUM_THREADS=1 python benchmarks/bench_quality.py --folds 0,1 --seeds 0 1 2
+    python benchmarks/bench_quality.py --report benchmarks/results/2026-01-31_bench_quality.csv
+    python benchmarks/bench_quality.py --quick          a small made table, no data needed
+
+Every encoder sees the same training rows, at most ``--rows`` of them, drawn by the number of the
+fold; the same new rows, at most 20,000, are scored. The models behind the encoders:
+
+boosting    HistGradientBoosting
+linear      Ridge or LogisticRegression on standardised columns
+neighbors   15 nearest neighbours on standardised columns
+
+"end to end" are models that take the table as it is: CatBoost, LightGBM and HistGradientBoosting with
+native categories, and our predictors. Every model has its own defaults and one thread; nothing is
+tuned on a table. Scores: R2, AUC, or minus the log-loss of several classes, in which a probability
+below .001 counts as .001 (nearest neighbours give zeros). Larger is better everywhere.
+
+Rossmann is split by date: the last tenth of the days is new, and ``--folds`` names draws of the
+training rows. The other tables use the fold that their file gives each row.
+
+Results go to the CSV file as they come, an interrupted run keeps what it has; a method that fails
+has a row without a score, which ranks last. ``--report`` prints, for each model, mean and spread
+(the standard deviation over folds and seeds) on each table, and the average rank over the tables,
+once with ours and once with ours+p in the field: rank 1 is best.
+"""
+
+import sys
+import traceback
+import warnings
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch  # noqa: F401, so that no method is charged for loading it
+from _encoders import ENCODERS, NOT_BY_DEFAULT, OURS, Split, installed
+from _harness import parse, record, timed
+from scipy import sparse
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.metrics import log_loss, r2_score, roc_auc_score
+from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OrdinalEncoder, StandardScaler
+
+from sk_entity_embed import EntityEmbeddingClassifier, EntityEmbeddingRegressor
+
+# isort: split
+from _data import data_file, load_tabular  # after _harness, which says where it is
+
+DATASETS = (
+    "employee_salaries",
+    "amazon_access",
+    "nyc_flights",
+    "rossmann",
+    "shelter_animals",
+)
+METRIC = {"regression": "R2", "binary": "AUC", "multiclass": "-log-loss"}
+MAX_NEW_ROWS = 20_000
+LEAST_PROBABILITY = 1e-3
+END_TO_END = "end to end"
+
+
+# -- data ------------------------------------------------------------------------------------------
+
+
+def make_crossed(seed=0, n_rows=900):
+    """A small table in which two columns only matter together, and one is of many categories."""
+    rng = np.random.default_rng(seed)
+    codes = rng.integers(0, [8, 8, 150], (n_rows, 3))
+    effects = rng.standard_normal((8, 8)), rng.standard_normal(150)
+    number = rng.standard_normal(n_rows).astype(np.float32)
+    number[::17] = np.nan
+    y = effects[0][codes[:, 0], codes[:, 1]] + effects[1][codes[:, 2]] + np.nan_to_num(number)
+    y = (y + rng.standard_normal(n_rows) > 0).astype(int)
+    X = pd.DataFrame({name: [f"{name}{i}" for i in codes[:, j]] for j, name in enumerate("abc")})
+    X.loc[::23, "c"] = None
+    meta = {"cats": dict.fromkeys("abc"), "nums": ["x"], "task": "binary"}
+    return X.assign(x=number), y, {**meta, "folds": np.arange(n_rows) % 5}
+
+
+def load_split(name, fold, seed, n_rows, network):
+    """Training rows and new rows of a table; the draws depend on the fold alone."""
+    if name == "crossed":
+        X, y, meta = make_crossed()
+    else:
+        X, y, meta = load_tabular(name)
+    y = np.asarray(y)
+    is_new = meta["folds"] == fold
+    if meta.get("split"):
+        path = data_file("tabular", f"{name}.parquet")
+        is_new = pd.read_parquet(path, columns=[meta["split"]])[meta["split"]].to_numpy() == "test"
+    rng = np.random.default_rng(fold)
+    rows = rng.permutation(np.flatnonzero(~is_new))[:n_rows]
+    new = rng.permutation(np.flatnonzero(is_new))[:MAX_NEW_ROWS]
+    return Split(
+        X=X.iloc[rows].reset_index(drop=True),
+        y=y[rows],
+        X_new=X.iloc[new].reset_index(drop=True),
+        y_new=y[new],
+        cats=list(meta["cats"]),
+        nums=list(meta["nums"]),
+        task=meta["task"],
+        seed=seed,
+        network=network,
+    )
+
+
+# -- models ----------------------------------------------------------------------------------------
+
+
+def boosting(split, is_sparse=False):  # noqa: ARG001, the data is made dense for it
+    if split.task == "regression":
+        return HistGradientBoostingRegressor(random_state=split.seed)
+    return HistGradientBoostingClassifier(random_state=split.seed)
+
+
+def linear(split, is_sparse):
+    model = Ridge() if split.task == "regression" else LogisticRegression(max_iter=1000)
+    return _standardised(model, is_sparse)
+
+
+def neighbors(split, is_sparse):
+    kind = KNeighborsRegressor if split.task == "regression" else KNeighborsClassifier
+    return _standardised(kind(n_neighbors=15, algorithm="brute"), is_sparse)
+
+
+def _standardised(model, is_sparse):
+    """The same treatment for every encoder: medians for missing numbers, then unit variance."""
+    return make_pipeline(
+        SimpleImputer(strategy="median"), StandardScaler(with_mean=not is_sparse), model
+    )
+
+
+DOWNSTREAM = {"boosting": boosting, "linear": linear, "neighbors": neighbors}
+
+
+def score(split, model, Z):
+    """R2, AUC or minus the log-loss on the new rows."""
+    if split.task == "regression":
+        return r2_score(split.y_new, np.ravel(model.predict(Z)))
+    probabilities = model.predict_proba(Z)
+    if split.task == "binary":
+        return roc_auc_score(split.y_new, probabilities[:, 1])
+    probabilities = np.maximum(probabilities, LEAST_PROBABILITY)
+    probabilities /= probabilities.sum(axis=1, keepdims=True)
+    return -log_loss(split.y_new, probabilities, labels=np.unique(split.y))
+
+
+def catboost_model(split):
+    import catboost
+
+    kind = catboost.CatBoostRegressor if split.task == "regression" else catboost.CatBoostClassifier
+    model = kind(
+        cat_features=split.cats,
+        random_seed=split.seed,
+        thread_count=1,
+        verbose=False,
+        allow_writing_files=False,
+        **({"iterations": 20} if split.network else {}),
+    )
+
+    def as_text(X):  # it takes no missing category; an empty text is one to it
+        return X.assign(**{c: X[c].astype(object).fillna("") for c in split.cats})
+
+    return model, as_text(split.X), as_text(split.X_new)
+
+
+def lightgbm_model(split):
+    import lightgbm
+
+    kind = lightgbm.LGBMRegressor if split.task == "regression" else lightgbm.LGBMClassifier
+    known = {c: pd.CategoricalDtype(sorted(split.X[c].dropna().unique())) for c in split.cats}
+
+    def as_categories(X):
+        columns = {c: X[c].where(X[c].isin(known[c].categories)) for c in known}
+        return X.assign(**columns).astype(known)
+
+    model = kind(random_state=split.seed, n_jobs=1, verbose=-1)
+    return model, as_categories(split.X), as_categories(split.X_new)
+
+
+def boosting_model(split):
+    """It takes 255 categories at most: the commonest, the rest shares one."""
+    kind = type(boosting(split))
+    encoder = OrdinalEncoder(
+        max_categories=254,
+        handle_unknown="use_encoded_value",
+        unknown_value=np.nan,
+        encoded_missing_value=np.nan,
+    )
+    train = encoder.fit_transform(split.X[split.cats])
+    new = encoder.transform(split.X_new[split.cats])
+    model = kind(categorical_features=np.arange(len(split.cats)), random_state=split.seed)
+    return model, *split.beside_numbers(train, new)
+
+
+def our_model(split):
+    kind = EntityEmbeddingRegressor if split.task == "regression" else EntityEmbeddingClassifier
+    parameters = {"categorical_features": split.cats, "random_state": split.seed}
+    return kind(**parameters, **split.network), split.X, split.X_new
+
+
+MODELS = {
+    "CatBoost": catboost_model,
+    "LightGBM": lightgbm_model,
+    "HistGradientBoosting": boosting_model,
+    "our predictor": our_model,
+}
+_NEEDS = {"CatBoost": "catboost", "LightGBM": "lightgbm"}
+
+
+# -- running ---------------------------------------------------------------------------------------
+
+
+def run_encoder(split, name, downstream):
+    """A row for each model behind one encoder."""
+    encoded = timed(lambda: ENCODERS[name](split))
+    Z, Z_new = encoded.result
+    for model_name in downstream:
+        model = DOWNSTREAM[model_name](split, sparse.issparse(Z))
+        dense = model_name == "boosting" and sparse.issparse(Z)
+        A, B = (Z.toarray(), Z_new.toarray()) if dense else (Z, Z_new)
+        fitted = timed(lambda model=model, A=A: model.fit(A, split.y))
+        yield {
+            "encoder": name,
+            "downstream": model_name,
+            "score": float(score(split, model, B)),
+            "columns": Z.shape[1],
+            "encode_cpu_seconds": round(encoded.cpu_seconds, 2),
+            "fit_cpu_seconds": round(fitted.cpu_seconds, 2),
+        }
+
+
+def run_model(split, name):
+    """The row of a model that takes the table as it is."""
+    model, A, B = MODELS[name](split)
+    fitted = timed(lambda: model.fit(A, split.y))
+    yield {
+        "encoder": name,
+        "downstream": END_TO_END,
+        "score": float(score(split, model, B)),
+        "columns": A.shape[1],
+        "encode_cpu_seconds": 0.0,
+        "fit_cpu_seconds": round(fitted.cpu_seconds, 2),
+    }
+
+
+def run(arguments, chosen):
+    # Other packages' deprecations are not ours to print a thousand times.
+    warnings.filterwarnings("ignore", category=FutureWarning)
+    network = {"max_epochs": 2} if arguments.quick else {}
+    packages = {
+        name: _version(name) for name in ("catboost", "lightgbm", "category_encoders", "skrub")
+    }
+    for name in chosen["datasets"]:
+        for fold in chosen["folds"]:
+            for seed in arguments.seeds:
+                split = load_split(name, fold, seed, arguments.rows, network)
+                about = {"dataset": name, "task": split.task, "metric": METRIC[split.task]}
+                about |= {"fold": fold, "seed": seed, "rows": len(split.X)}
+                about |= {"new_rows": len(split.X_new)}
+                jobs = [(e, chosen["downstream"]) for e in chosen["encoders"]]
+                jobs += [(model, None) for model in chosen["models"]]
+                for job, downstream in jobs:
+                    rows = _run_job(split, job, downstream, stop=arguments.quick)
+                    record([about | row | packages for row in rows], arguments)
+
+
+def _run_job(split, name, downstream, stop):
+    """The rows of one encoder or model; a failure is a row, unless it should stop the run."""
+    rows = []
+    try:
+        rows.extend(
+            run_model(split, name) if downstream is None else run_encoder(split, name, downstream)
+        )
+    except Exception:
+        if stop:
+            raise
+        traceback.print_exc()
+        done = {row["downstream"] for row in rows}
+        missing = [d for d in downstream or [END_TO_END] if d not in done]
+        empty = dict.fromkeys(("columns", "encode_cpu_seconds", "fit_cpu_seconds"), "")
+        rows += [{"encoder": name, "downstream": d, "score": "", **empty} for d in missing]
+    return rows
+
+
+def _version(name):
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return ""
+
+
+# -- reporting -------------------------------------------------------------------------------------
+
+
+def report(path):
+    """Print a table for each model behind the encoders, and one for the whole models."""
+    results = pd.read_csv(path)
+    key = ["dataset", "fold", "seed", "encoder", "downstream"]
+    results = results.drop_duplicates(key, keep="last")  # a later run replaces an earlier one
+    origin = {
+        name: ", ".join(sorted(results[name].astype(str).unique()))
+        for name in ("commit", "rows", "fold", "seed", "scikit-learn", "torch")
+    }
+    print("; ".join(f"{name} {value}" for name, value in origin.items()))
+    names = results.groupby("dataset").metric.first()
+    columns = [name for name in DATASETS if name in names] + sorted(set(names.index) - {*DATASETS})
+    for downstream in [*DOWNSTREAM, END_TO_END]:
+        part = results[results.downstream == downstream]
+        if part.empty:
+            continue
+        groups = part.groupby(["encoder", "dataset"]).score
+        # A method that failed once has no mean: it ranks last on that table.
+        mean = groups.agg(lambda s: s.mean(skipna=False)).unstack()
+        spread = groups.std().unstack()
+        mean = mean.reindex(columns=columns)
+        ranks = _ranks(mean)
+        table = pd.DataFrame(index=mean.index)
+        for name in columns:
+            table[f"{name} ({names[name]})"] = [
+                _cell(mean.at[e, name], spread.at[e, name]) for e in mean.index
+            ]
+        table = pd.concat([table, ranks], axis=1)
+        order = ranks.min(axis=1).sort_values(kind="stable").index
+        print(f"\n{downstream}\n")
+        print(_markdown(table.loc[order]))
+
+
+def _ranks(mean):
+    """Average rank over the tables, ours and ours+p each in the field of the others."""
+    rivals = [e for e in mean.index if e not in OURS and e != "target+p"]
+    fields = {f"rank with {one}": [*rivals, one] for one in OURS if one in mean.index}
+    if not fields:
+        fields = {"rank": rivals}
+    ranks = {
+        title: mean.loc[field].rank(ascending=False, na_option="bottom").mean(axis=1)
+        for title, field in fields.items()
+    }
+    return pd.DataFrame(ranks, index=mean.index).round(2)
+
+
+def _cell(mean, spread):
+    if np.isnan(mean):
+        return "failed"
+    return f"{mean:.3f}" if np.isnan(spread) else f"{mean:.3f} ± {spread:.3f}"
+
+
+def _markdown(table):
+    text = table.map(lambda v: "" if isinstance(v, float) and np.isnan(v) else str(v))
+    rows = [["", *text.columns], *([name, *row] for name, row in zip(text.index, text.to_numpy()))]
+    width = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = ["| " + " | ".join(f"{c:<{w}}" for c, w in zip(row, width)) + " |" for row in rows]
+    return "\n".join([lines[0], "| " + " | ".join("-" * w for w in width) + " |", *lines[1:]])
+
+
+# -- command line ----------------------------------------------------------------------------------
+
+
+def _choose(text, all_names, option):
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    unknown = [name for name in names if name not in all_names]
+    if unknown:
+        sys.exit(f"{option}: {unknown} not among {', '.join(all_names)}")
+    return names
+
+
+def main():
+    arguments = parse(
+        __doc__,
+        n_seeds=3,
+        rows=20_000,
+        datasets=",".join(DATASETS),
+        encoders=",".join(e for e in ENCODERS if e not in NOT_BY_DEFAULT),
+        downstream=",".join(DOWNSTREAM),
+        models=",".join(MODELS),
+        folds="0",
+        report="",
+    )
+    if arguments.report:
+        return report(Path(arguments.report))
+    if arguments.quick:
+        arguments.rows, arguments.datasets, arguments.folds = 400, "crossed", "0"
+    chosen = {
+        "datasets": _choose(arguments.datasets, [*DATASETS, "crossed"], "--datasets"),
+        "encoders": _choose(arguments.encoders, ENCODERS, "--encoders"),
+        "downstream": _choose(arguments.downstream, DOWNSTREAM, "--downstream"),
+        "models": _choose(arguments.models, MODELS, "--models"),
+        "folds": [int(f) for f in arguments.folds.split(",")],
+    }
+    chosen["encoders"] = [e for e in chosen["encoders"] if installed(e)]
+    chosen["models"] = [m for m in chosen["models"] if m not in _NEEDS or find_spec(_NEEDS[m])]
+    run(arguments, chosen)
+    return report(arguments.output)
+
+
+if __name__ == "__main__":
+    main()
