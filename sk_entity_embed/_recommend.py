@@ -7,6 +7,7 @@ minus the Euclidean distance.
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from difflib import SequenceMatcher
+from heapq import nsmallest
 
 import numpy as np
 import pandas as pd
@@ -211,9 +212,9 @@ class _Spellings:
         wanted = str(name).casefold().strip()
         if not wanted:
             return []
-        holding = [i for i, text in enumerate(self.texts) if wanted in text]
-        holding.sort(key=lambda i: (len(self.texts[i]), i))  # an equal text is the shortest
-        chosen = holding[:limit]
+        holding = (i for i, text in enumerate(self.texts) if wanted in text)
+        # An equal text is the shortest of those that hold the name.
+        chosen = nsmallest(limit, holding, key=lambda i: (len(self.texts[i]), i))
         if len(chosen) < limit:
             chosen += [i for i in self._alike(wanted, limit) if i not in chosen]
         return [self.values[i] for i in chosen[:limit]]

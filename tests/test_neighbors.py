@@ -60,8 +60,11 @@ def test_agrees_with_sorting_every_score(metric, n_rows, n_queries, rng):
     assert_same_answer(found, slow_search(vectors, metric, queries, k))
 
 
-def test_agrees_when_several_blocks_and_tiles_are_needed(metric, rng, monkeypatch):
+@pytest.mark.parametrize("few_queries", [1, 8, 32])
+def test_agrees_when_several_blocks_and_tiles_are_needed(metric, few_queries, rng, monkeypatch):
     """Blocks of rows, tiles of queries and the padding at the end fit together."""
+    monkeypatch.setattr(_neighbors, "_FEW_CELLS", 0)
+    monkeypatch.setattr(_neighbors, "_FEW_QUERIES", few_queries)
     monkeypatch.setattr(_neighbors, "_TILE_QUERIES", 16)
     monkeypatch.setattr(_neighbors, "_TILE_CELLS", 1 << 11)
     monkeypatch.setattr(_neighbors, "_RESCORE_CELLS", 1 << 10)
