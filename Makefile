@@ -52,12 +52,13 @@ $(BIN)/python:
 		|| { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	"$(PYTHON)" -m venv $(VENV)
 
-# What running needs; --no-compile, for most files of torch are never imported. A development environment has it too, so .stamp-dev touches both.
+# What running needs, quickly: most files of torch are never imported, so none is compiled ahead.
 $(VENV)/.stamp: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "installing into $(VENV), once; this takes a minute or two"
 	$(INSTALL) --no-compile -e .
 	@touch $@
 
+# What development needs includes it, hence both stamps.
 $(VENV)/.stamp-dev: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "installing into $(VENV), once; this takes a minute or two"
 	$(INSTALL) -e '.[dev]'

@@ -13,14 +13,19 @@ extensions = [
     "numpydoc",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
+    "sphinx.ext.extlinks",
     "sphinx.ext.mathjax",
 ]
+templates_path = ["_templates"]
 exclude_patterns = ["_build", "auto_examples/*.ipynb", "**/sg_execution_times.rst"]
 default_role = "literal"
 nitpicky = False
 
 autosummary_generate = True
 autodoc_default_options = {"members": True, "inherited-members": True}
+extlinks = {"doi": ("https://doi.org/%s", "doi:%s")}
+# Docstrings that scikit-learn's classes hand down refer to labels of its own pages.
+suppress_warnings = ["ref.ref"]
 numpydoc_show_class_members = False
 numpydoc_xref_param_type = False
 
