@@ -30,6 +30,7 @@ _FEW_QUERIES = 32  # below, a tile has a query in each line, not a row
 _SLACK = 2  # rows beyond k that get a true score, so that the proof nearly always succeeds
 _CHUNK_CELLS = 1 << 20  # cells of float64 work at once
 _ANN_MIN_ROWS = 20_000  # below, the exact search is faster than training an index
+_ANN_LISTS_READ = 24  # 500,000 rows of rank 12: recall .97 with 16 lists, .996 with 32
 _ALIGNMENT = 4  # columns: one query reads lines of whole 16 bytes a tenth faster
 _UNIT_ROUNDOFF = 2.0**-24
 _COSINE_GRID = 2.0**40  # similarities are compared to this many parts: parallel rows are ties
@@ -457,22 +458,22 @@ def make_searcher(vectors, metric="cosine", index=None):
 class _InvertedFile:
     """faiss's IVF index with the two methods of NearestNeighbors."""
 
-    def __init__(self, faiss, n_probe_fraction=1 / 32):
+    def __init__(self, faiss):
         self.faiss = faiss
-        self.n_probe_fraction = n_probe_fraction
 
     def __deepcopy__(self, memo):
-        return _InvertedFile(self.faiss, self.n_probe_fraction)
+        return _InvertedFile(self.faiss)
 
     def fit(self, vectors):
         n_rows, n_features = vectors.shape
-        n_lists = int(4 * np.sqrt(n_rows))
+        n_lists = int(np.sqrt(n_rows))
         quantizer = self.faiss.IndexFlatL2(n_features)
         self.index_ = self.faiss.IndexIVFFlat(quantizer, n_features, n_lists)
+        self.index_.cp.niter = 10
         self.index_.cp.max_points_per_centroid = 64
         self.index_.train(vectors)
         self.index_.add(vectors)
-        self.index_.nprobe = max(1, int(np.ceil(n_lists * self.n_probe_fraction)))
+        self.index_.nprobe = min(_ANN_LISTS_READ, n_lists)
         return self
 
     def kneighbors(self, queries, n_neighbors):
