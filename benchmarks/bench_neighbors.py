@@ -5,7 +5,7 @@
 Ten nearest by cosine among the rows of a matrix with 50 columns (a mixture of 500 Gaussian clouds,
 made here): for one row, for 1,000 rows and, of 37,000 rows, for all. ``limit``: for a batch, the
 matrix product of queries and rows, nothing kept; for one query, reading the matrix once (its sum).
-scikit-learn is given unit vectors and the Euclidean distance (six times faster than its cosine)
+scikit-learn is given unit vectors and the Euclidean distance (its fast path)
 and, once, its cosine. All get unit vectors ready-made; ours normalises while it is built.
 
 ``cpu_seconds`` is the median of the repeats, which the methods take in turns; ``ratio`` is to the
