@@ -11,6 +11,7 @@ from sklearn.exceptions import NotFittedError
 
 MISSING = "(missing)"
 EMPTY = "(empty)"
+_JOINERS = "\u200c\u200d"  # they hold letters of many scripts and compound emoji together
 
 
 @dataclass(frozen=True)
@@ -52,13 +53,13 @@ class Attribute:
 
     name: str
     kind: str
-    values: object
+    values: list | np.ndarray
     codes: np.ndarray | None = None
 
     def take(self, rows):
         """The attribute of some entities."""
         if self.codes is None:
-            return replace(self, values=self.values[rows])
+            return replace(self, values=np.asarray(self.values)[rows])
         return category(self.name, self.values, self.codes[rows])
 
 
@@ -107,7 +108,7 @@ def name_of(key):
     """A category as a text that is never blank."""
     if isinstance(key, str):
         return str(key) if key.strip() else EMPTY
-    if key is None or type(key).__name__ in ("NAType", "NaTType") or key != key:  # NaN != NaN
+    if is_missing(key):
         return MISSING
     if isinstance(key, float | np.floating) and float(key).is_integer():
         return str(int(key))
@@ -116,9 +117,15 @@ def name_of(key):
     return str(key)
 
 
+def is_missing(key):
+    """Whether a category stands for missing values: None, NaN, NaT or pandas' NA."""
+    return key is None or type(key).__name__ in ("NAType", "NaTType") or bool(key != key)
+
+
 def one_line(text, width=None):
     """A text without line breaks, tabs and control characters, cut to `width` characters."""
-    text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    text = "".join(c if c.isprintable() or c in _JOINERS else " " for c in text)
+    text = " ".join(text.split())
     if width is not None and len(text) > width:
         text = text[: width - 1].rstrip() + "…"
     return text or EMPTY

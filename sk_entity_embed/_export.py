@@ -8,7 +8,7 @@ from ._entities import one_line, read_attributes, read_entities
 
 
 def write_projector(folder, embedder, *, column=None, metadata=None, binary=False):
-    """Files for TensorFlow's Embedding Projector and TensorBoard.
+    """Write files for TensorFlow's Embedding Projector and TensorBoard.
 
     In TensorBoard, start it with `folder` as log directory and open the tab "Projector". On the
     projector's own page, press "Load" and give it the two `.tsv` files.
@@ -73,7 +73,7 @@ def write_projector(folder, embedder, *, column=None, metadata=None, binary=Fals
 
 
 def write_word_vectors(path, embedder, *, column=None):
-    """Vectors in the text format of word2vec, which gensim, spaCy and many others read.
+    """Write vectors in the text format of word2vec, which gensim, spaCy and many others read.
 
     Parameters
     ----------

@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 from _fake_embedder import HOSTILE, FakeEmbedder, make_books
 
-from sk_entity_embed._entities import name_of
+from sk_entity_embed._entities import name_of, one_line
 from sk_entity_embed.plotting import embedding_map
 
 
@@ -101,6 +101,12 @@ def test_coordinates_fill_the_page_and_keep_their_shape():
     wide, high = np.ptp(given, axis=0)
     np.testing.assert_allclose(np.ptp(points, axis=0), [2, 2 * high / wide], rtol=1e-5)
     np.testing.assert_allclose(page.coordinates[2], given, rtol=1e-6)
+
+
+def test_compound_emoji_and_joined_letters_stay_whole():
+    assert one_line("a\n\t b \u202e🏳️‍🌈 می‌خواهم\x00") == "a b 🏳️‍🌈 می‌خواهم"
+    assert one_line("abcdef", 4) == "abc…"
+    assert one_line("\n") == "(empty)"
 
 
 def test_two_and_three_dimensions_can_share_a_page():

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .._entities import MISSING, name_of
+from .._entities import is_missing
 
 _NAMES = {"tsne": "t-SNE", "opentsne": "t-SNE", "pca": "PCA", "umap": "UMAP"}
 
@@ -35,13 +35,16 @@ def neighbors_of(embedder, entities, queries, n_neighbors, *, metric):
         queries, n_neighbors + 1, column=entities.column, metric=metric
     )
     indices = np.asarray(indices)
-    place = {name_of(key): row for row, key in enumerate(entities.keys) if name_of(key) == MISSING}
-    place.update((key, row) for row, key in enumerate(entities.keys) if name_of(key) != MISSING)
-    own = [place[MISSING if name_of(query) == MISSING else query] for query in queries]
+    place = {_lookup_key(key): row for row, key in enumerate(entities.keys)}
+    own = [place[_lookup_key(query)] for query in queries]
     keep = indices != np.array(own)[:, None]
     keep &= np.cumsum(keep, axis=1) <= n_neighbors  # where it did not come, one is too many
     shape = (n_queries, n_neighbors)
     return scores_of(distances, metric)[keep].reshape(shape), indices[keep].reshape(shape)
+
+
+def _lookup_key(key):
+    return None if is_missing(key) else key  # NaN is not equal to itself
 
 
 def scores_of(distances, metric):

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .._entities import Attribute, name_of, one_line, read_attributes, read_color, read_entities
+from .._entities import Attribute, one_line, read_attributes, read_color, read_entities
 from .._projection import project, trustworthiness, unit_rows
 from ._common import (
     checked_coordinates,
@@ -212,11 +212,12 @@ def embedding_map(
     vectors = unit_rows(entities.vectors) if normalize else entities.vectors
     trust = {d: trustworthiness(vectors, xy) for d, xy in points.items()}
     names, scores, neighbors = _neighbors(embedder, everyone, entities, rows, n_neighbors, metric)
-    label = one_line(name_of(everyone.column))
-    title = f"Map of {label}" if title is None else one_line(str(title))
+    if title is None:
+        named = isinstance(everyone.column, str)
+        title = f"Map of {everyone.column}" if named else f"Map of column {everyone.column}"
+    title = one_line(str(title))
     header = {
         "title": title,
-        "column": label,
         "method": method_name(method),
         "metric": score_label(metric),
         "nComponents": everyone.vectors.shape[1],
@@ -389,10 +390,7 @@ def _smallest(values):
 
 def _page(title, data):
     template = resources.files(__package__).joinpath("templates", "map.html").read_text("utf-8")
-    script, style = (
-        re.search(f"<{tag}>(.*?)</{tag}>", template, re.DOTALL).group(1)
-        for tag in ("script", "style")
-    )
+    script, style = (_between(f"<{tag}>", f"</{tag}>", template) for tag in ("script", "style"))
     policy = (
         f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; "
         "img-src data:; base-uri 'none'; form-action 'none'; "
@@ -401,6 +399,10 @@ def _page(title, data):
     # In one pass: what is put in is never searched for more places.
     parts = {"TITLE": html.escape(title), "POLICY": html.escape(policy, quote=False), "DATA": data}
     return re.sub("__(TITLE|POLICY|DATA)__", lambda place: parts[place.group(1)], template)
+
+
+def _between(start, end, text):
+    return text.partition(start)[2].partition(end)[0]
 
 
 def _hash(text):
