@@ -3,8 +3,8 @@
 Every loss is a function of dot products, so its gradient is written down instead of recorded:
 only the rows of the batch are read and written, and a step costs the same for any number of
 entities. The gradients of a row are summed, not averaged, over the batch, and its L2 penalty is
-added once a step: so both mean the same for any batch size. A *model* below is a `step(batch, rate)` that returns the sum of the batch's losses, and
-`result()`.
+added once a step, so that both mean the same for any batch size. A *model* below is a
+`step(batch, rate)` that returns the sum of the batch's losses, and `result()`.
 """
 
 import time

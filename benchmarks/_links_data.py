@@ -1,0 +1,201 @@
+"""Pair sets and the evaluation of bench_links.py: held-out links and held-out attributes.
+
+The data are read from the folder in the environment variable SK_ENTITY_EMBED_DATA, or from
+../shared/data beside the repository.
+"""
+
+import importlib.util
+import os
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+DATA = Path(
+    os.environ.get("SK_ENTITY_EMBED_DATA", Path(__file__).resolve().parents[2] / "shared" / "data")
+)
+
+
+@dataclass(frozen=True)
+class Links:
+    """Distinct pairs; `kind` is the kind of each link, an index into `kinds`."""
+
+    name: str
+    left: np.ndarray  # (n_pairs,) int32
+    right: np.ndarray
+    n_left: int
+    n_right: int
+    kind: np.ndarray  # (n_right,)
+    kinds: list
+    items: list  # names
+    links: list
+
+    def matrix(self, rows=slice(None)):
+        """The pairs as a 0/1 matrix."""
+        left, right = self.left[rows], self.right[rows]
+        ones = np.ones(len(left), np.float32)
+        return sparse.csr_matrix((ones, (left, right)), shape=(self.n_left, self.n_right))
+
+
+@cache
+def load(name):
+    """The pair set called `name`: attr, wiki, codex_m, or article (synthetic, for timing)."""
+    if name == "codex_m":
+        triples = pd.read_csv(DATA / "codex_m" / "triples.csv.gz", dtype=str)
+        frame = pd.DataFrame(
+            {"item": triples["head"], "kind": triples["relation"], "link": triples["tail"]}
+        ).drop_duplicates()
+        counts = frame.groupby(["kind", "link"])["item"].transform("size")
+        frame = frame[counts >= 3]
+    else:
+        maker = _make_pairs()
+        if name == "article":
+            books, links, left, right = maker.article_pairs()
+            kind = np.zeros(len(links), np.int32)
+            return Links(name, left, right, len(books), len(links), kind, ["link"], books, links)
+        frame = (maker.attr_pairs() if name == "attr" else maker.wiki_pairs())[0]
+        frame = frame.rename(columns={"book": "item"})
+    left, items = pd.factorize(frame["item"])
+    right, links = pd.factorize(pd.MultiIndex.from_frame(frame[["kind", "link"]]))
+    kind, kinds = pd.factorize(links.get_level_values(0))
+    return Links(
+        name=name,
+        left=left.astype(np.int32),
+        right=right.astype(np.int32),
+        n_left=len(items),
+        n_right=len(links),
+        kind=kind,
+        kinds=list(kinds),
+        items=list(items),
+        links=list(links.get_level_values(1)),
+    )
+
+
+def _make_pairs():
+    spec = importlib.util.spec_from_file_location("make_pairs", DATA / "books" / "make_pairs.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def split_links(data, seed, share=0.1):
+    """A mask of held-out pairs: `share` of all, but every item keeps one and every link two."""
+    rng = np.random.default_rng(seed)
+    held = np.zeros(len(data.left), bool)
+    order = rng.permutation(len(held))
+    left, right = data.left[order], data.right[order]
+    spare_left = np.bincount(left, minlength=data.n_left)[left] - 1
+    spare_right = np.bincount(right, minlength=data.n_right)[right] - 2
+    free = (_occurrence(left) < spare_left) & (_occurrence(right) < spare_right)
+    held[order[free][: round(share * len(order))]] = True
+    return held
+
+
+def _occurrence(codes):
+    """How many times the value of each entry came before it."""
+    order = np.argsort(codes, kind="stable")
+    ordered = codes[order]
+    first = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
+    place = np.arange(len(codes)) - np.repeat(first, np.diff(np.r_[first, len(codes)]))
+    out = np.empty(len(codes), np.int64)
+    out[order] = place
+    return out
+
+
+def rank_links(data, held, scores_of, block=1024):
+    """Recall@20 and NDCG@20 per item, filtered MRR and AUC per pair.
+
+    `scores_of(items)` gives a fresh array of shape (len(items), n_right).
+    """
+    known, wanted = data.matrix(~held), data.matrix(held)
+    n_wanted = np.diff(wanted.indptr)
+    items = np.flatnonzero(n_wanted)
+    discount = 1 / np.log2(np.arange(2, 22))
+    ideal = np.cumsum(discount)
+    recall, ndcg, reciprocal, auc = [], [], [], []
+    for start in range(0, len(items), block):
+        rows = items[start : start + block]
+        scores = np.asarray(scores_of(rows), np.float32)
+        k, w = known[rows].tocoo(), wanted[rows].tocoo()
+        scores[k.row, k.col] = -np.inf
+        top = np.argpartition(-scores, 20, axis=1)[:, :20]
+        best = np.take_along_axis(scores, top, 1)
+        top = np.take_along_axis(top, np.argsort(-best, axis=1, kind="stable"), 1)
+        is_hit = np.zeros(scores.shape, bool)
+        is_hit[w.row, w.col] = True
+        hits = np.take_along_axis(is_hit, top, 1)
+        count = n_wanted[rows]
+        recall.append(hits.sum(1) / np.minimum(count, 20))
+        ndcg.append((hits * discount).sum(1) / ideal[np.minimum(count, 20) - 1])
+        target = scores[w.row, w.col]
+        scores[w.row, w.col] = -np.inf
+        n_negative = data.n_right - np.diff(known.indptr)[rows] - count
+        for s in range(0, len(target), block):
+            part = slice(s, s + block)
+            of = scores[w.row[part]]
+            above = (of > target[part, None]).sum(1) + 0.5 * (of == target[part, None]).sum(1)
+            reciprocal.append(1 / (1 + above))
+            auc.append(1 - above / np.maximum(1, n_negative[w.row[part]]))
+    return {
+        "recall20": float(np.concatenate(recall).mean()),
+        "ndcg20": float(np.concatenate(ndcg).mean()),
+        "mrr": float(np.concatenate(reciprocal).mean()),
+        "auc": float(np.concatenate(auc).mean()),
+    }
+
+
+def attribute(data, kind):
+    """Who has which value of an attribute, and a mask of the pairs that state it (held out)."""
+    if data.name == "wiki":  # authors are in the infoboxes; links and categories name them too
+        return _wiki_authors(data)
+    held = data.kind[data.right] == data.kinds.index(kind)
+    return data.matrix(held), held
+
+
+def _wiki_authors(data):
+    maker = _make_pairs()
+    info = pd.read_csv(DATA / "books" / "book_info.csv.gz", dtype=str, keep_default_na=False)
+    author = info.drop_duplicates("title").set_index("title")["author"]
+    names = [maker.split_values(author.get(item, ""), "author") for item in data.items]
+    rows = np.repeat(np.arange(data.n_left), [len(n) for n in names])
+    codes, values = pd.factorize(np.array([name for n in names for name in n], dtype=object))
+    ones = np.ones(len(rows), np.float32)
+    has = sparse.csr_matrix((ones, (rows, codes)), shape=(data.n_left, len(values)))
+    states = [
+        any(name in data.links[link] for name in names[item])
+        for item, link in zip(data.left, data.right, strict=True)
+    ]
+    return has, np.array(states)
+
+
+def mates_precision(data, has, held, vectors, n=10, block=1024):
+    """Share of the n nearest by cosine that share a value of `has`, for items with n mates.
+
+    Only items that still have a link in training take part.
+    """
+    trained = np.bincount(data.left[~held], minlength=data.n_left) > 0
+    has = sparse.csr_matrix(sparse.diags(trained.astype(np.float32)) @ has)
+    unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    total = count = 0
+    queries = np.flatnonzero(np.diff(has.indptr))
+    transposed = has.T.tocsr()
+    for start in range(0, len(queries), block):
+        rows = queries[start : start + block]
+        together = sparse.csr_matrix(has[rows] @ transposed).tocoo()
+        together.data[rows[together.row] == together.col] = 0
+        together.eliminate_zeros()
+        enough = np.bincount(together.row, minlength=len(rows)) >= n
+        if not enough.any():
+            continue
+        score = unit[rows] @ unit.T
+        score[np.arange(len(rows)), rows] = -np.inf
+        score[:, ~trained] = -np.inf
+        top = np.argpartition(score, -n, axis=1)[:, -n:]
+        is_mate = np.zeros(score.shape, bool)
+        is_mate[together.row, together.col] = True
+        total += np.take_along_axis(is_mate, top, 1).mean(1)[enough].sum()
+        count += int(enough.sum())
+    return {"p10": float(total / max(1, count)), "n_queries": count}

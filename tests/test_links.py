@@ -1,0 +1,331 @@
+"""Training of link vectors, both solvers."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.exceptions import ConvergenceWarning
+
+from sk_entity_embed._fold_in import fold_in
+from sk_entity_embed._links_records import LinkPairs, LinkSpec
+from sk_entity_embed._torch import _links_exact
+from sk_entity_embed._torch._links import train_links
+from sk_entity_embed._torch._links_exact import Penalty, Side, link_matrix
+from sk_entity_embed._torch._links_penalty import choose_penalty
+
+FIXED = {"n_components": 4, "weight_decay": 0.1, "negative_weight": 0.02}
+
+
+def block_pairs(n_left=60, n_right=40, n_blocks=4, seed=0, extra=0.02):
+    """Entities of a block share links; a few pairs cross the blocks."""
+    rng = np.random.default_rng(seed)
+    same = np.arange(n_left)[:, None] % n_blocks == np.arange(n_right) % n_blocks
+    left, right = np.nonzero(rng.random((n_left, n_right)) < np.where(same, 0.6, extra))
+    return LinkPairs(left, right, None, None, n_left, n_right)
+
+
+def with_fields(pairs, **fields):
+    """`pairs` with other fields."""
+    return LinkPairs(**{**pairs.__dict__, **fields})
+
+
+def block_auc(trained, n_blocks=4):
+    """Chance that a pair of one block scores above a pair of two."""
+    scores = trained.left_vectors @ trained.right_vectors.T
+    rows, columns = np.indices(scores.shape)
+    same = rows % n_blocks == columns % n_blocks
+    return (scores[same][:, None] > scores[~same]).mean()
+
+
+def slow_objective(x, v, pairs, penalty):
+    """The sum that the exact solver minimises, cell by cell."""
+    links, targets = link_matrix(pairs)
+    c = links.toarray()
+    t = (c > 0).astype(float) if targets is None else targets.toarray()
+    z = x.astype(float) @ v.astype(float).T
+    value = (c * (t - z) ** 2).sum() + penalty.negative_weight * (z**2).sum()
+    for table, mass, n in ((x, c.sum(1), c.shape[1]), (v, c.sum(0), c.shape[0])):
+        ridge = penalty.ridge * (mass + penalty.negative_weight * n) ** penalty.power
+        value += (ridge * (table.astype(float) ** 2).sum(1)).sum()
+    return value
+
+
+def weighted_pairs():
+    """Links and non-links with weights, some pairs given twice with other values."""
+    rng = np.random.default_rng(1)
+    n = 500
+    value = (rng.random(n) < 0.7).astype(np.float32)
+    weight = (rng.random(n) + 0.2).astype(np.float32)
+    left, right = rng.integers(0, 50, n), rng.integers(0, 30, n)
+    return LinkPairs(left, right, value, weight, 50, 30, "binary")
+
+
+@pytest.mark.parametrize("d", [3, 8, 25])
+@pytest.mark.parametrize("power", [0.0, 0.5])
+@pytest.mark.parametrize("kind", ["links", "binary"])
+def test_exact_side_is_the_fold_in(d, power, kind, monkeypatch):
+    """Each half sweep solves the normal equations, by either system and however it is cut."""
+    monkeypatch.setattr(_links_exact, "_CELLS", 400)
+    pairs = block_pairs() if kind == "links" else weighted_pairs()
+    links, targets = link_matrix(pairs)
+    v = np.random.default_rng(2).normal(size=(links.shape[1], d)).astype(np.float32)
+    penalty = Penalty(0.05, 0.2, power)
+    found, _ = Side(links, targets, d, torch.device("cpu")).solve(torch.from_numpy(v), penalty)
+    slow = fold_in(
+        v,
+        links.indptr,
+        links.indices,
+        links.data,
+        None if targets is None else targets.data,
+        negative_weight=0.05,
+        ridge=0.2,
+        ridge_power=power,
+    )
+    np.testing.assert_allclose(found.numpy(), slow, rtol=2e-3, atol=2e-4)
+
+
+@pytest.mark.parametrize("kind", ["links", "binary"])
+def test_exact_objective_is_reported_and_falls(kind):
+    """The loss of the history is the objective a pair, and no sweep makes it worse."""
+    pairs = block_pairs() if kind == "links" else weighted_pairs()
+    losses = [r["loss"] for r in train_links(pairs, LinkSpec(**FIXED), seed=0).history]
+    assert len(losses) == 6
+    assert (np.diff(losses) < 1e-5).all()
+    # The record of a sweep is taken between its halves: with the old right table.
+    links, targets = link_matrix(pairs)
+    side = Side(links, targets, 4, torch.device("cpu"))
+    other = Side(
+        links.T.tocsr(), None if targets is None else targets.T.tocsr(), 4, torch.device("cpu")
+    )
+    penalty = Penalty(0.02, 0.1, 0.5)
+    v = torch.randn(pairs.n_right, 4, generator=torch.Generator().manual_seed(0))
+    x, value = side.solve(v, penalty)
+    ridge = penalty.of(other.mass, side.n_rows)
+    value += float((ridge * v.square().sum(1)).sum())
+    assert value == pytest.approx(slow_objective(x.numpy(), v.numpy(), pairs, penalty), rel=1e-4)
+
+
+def test_exact_left_vectors_are_fold_ins():
+    """What fold-in gives for an entity of the training set is its vector."""
+    pairs = block_pairs()
+    trained = train_links(pairs, LinkSpec(n_components=4), seed=0)
+    links, _ = link_matrix(pairs)
+    numbers = {
+        "negative_weight": trained.negative_weight,
+        "ridge": trained.ridge,
+        "ridge_power": trained.ridge_power,
+        "confidence": trained.confidence,
+    }
+    again = fold_in(trained.right_vectors, links.indptr, links.indices, **numbers)
+    np.testing.assert_allclose(again, trained.left_vectors, rtol=1e-2, atol=1e-3)
+
+
+SPECS = {
+    "exact": LinkSpec(n_components=8),
+    "softmax": LinkSpec(n_components=8, solver="sgd"),
+    "sampled softmax": LinkSpec(n_components=8, solver="sgd", n_negatives=20),
+    "logistic": LinkSpec(n_components=8, solver="sgd", loss="logistic"),
+    "article": LinkSpec(
+        n_components=8, solver="sgd", loss="squared_error", learning_rate=0.01, max_epochs=30
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_blocks_are_found(name):
+    """Pairs of one block score above pairs of two."""
+    trained = train_links(block_pairs(), SPECS[name], seed=0)
+    assert trained.left_vectors.shape == (60, 8)
+    assert trained.left_vectors.dtype == np.float32
+    assert block_auc(trained) > 0.9  # seeds 0 to 9 gave 0.94 and more for each
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_a_seed_decides_all(name):
+    """Equal seeds, equal vectors; another seed, other vectors; the global generators rest."""
+    torch_state, numpy_state = torch.get_rng_state(), np.random.mtrand._rand.get_state()[1].copy()
+    first, second, third = (train_links(block_pairs(), SPECS[name], seed=s) for s in (1, 1, 2))
+    np.testing.assert_array_equal(first.left_vectors, second.left_vectors)
+    np.testing.assert_array_equal(first.right_vectors, second.right_vectors)
+    assert not np.array_equal(first.left_vectors, third.left_vectors)
+    assert torch.equal(torch.get_rng_state(), torch_state)
+    np.testing.assert_array_equal(np.random.mtrand._rand.get_state()[1], numpy_state)
+
+
+def test_repeated_pairs_are_weights():
+    """A pair given twice is a pair of weight 2, in the exact solver bit for bit."""
+    pairs = block_pairs()
+    twice = with_fields(
+        pairs, left=np.r_[pairs.left, pairs.left[:50]], right=np.r_[pairs.right, pairs.right[:50]]
+    )
+    weight = np.ones(len(pairs.left), np.float32)
+    weight[:50] = 2
+    a, b = (train_links(p, LinkSpec(), seed=0) for p in (twice, with_fields(pairs, weight=weight)))
+    np.testing.assert_array_equal(a.left_vectors, b.left_vectors)
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_weight_zero_is_absence(name):
+    """A pair of weight 0 might as well not be there."""
+    pairs = block_pairs()
+    keep = np.random.default_rng(0).random(len(pairs.left)) < 0.8
+    fewer = with_fields(pairs, left=pairs.left[keep], right=pairs.right[keep])
+    fewer = with_fields(fewer, weight=np.ones(keep.sum(), np.float32))
+    zeroed = with_fields(pairs, weight=keep.astype(np.float32))
+    a, b = (train_links(p, SPECS[name], seed=0) for p in (fewer, zeroed))
+    np.testing.assert_array_equal(a.left_vectors, b.left_vectors)
+
+
+def test_a_known_non_link_scores_lower():
+    """An explicit non-link is held against a pair, more than silence."""
+    pairs = block_pairs(extra=0.0)
+    silent = train_links(pairs, LinkSpec(**FIXED), seed=0)
+    told = LinkPairs(
+        np.r_[pairs.left, 0],
+        np.r_[pairs.right, 4],
+        np.r_[np.ones(len(pairs.left)), 0].astype(np.float32),
+        None,
+        60,
+        40,
+        "binary",
+    )
+    keep = ~((told.left == 0) & (told.right == 4) & (told.value == 1))
+    told = with_fields(told, left=told.left[keep], right=told.right[keep], value=told.value[keep])
+    known = train_links(told, LinkSpec(**FIXED), seed=0)
+    before = silent.left_vectors[0] @ silent.right_vectors[4]
+    assert known.left_vectors[0] @ known.right_vectors[4] < before
+
+
+def test_an_entity_without_pairs_has_zeros():
+    """No pair, no vector: nothing is left at random."""
+    pairs = with_fields(block_pairs(), n_left=61, n_right=41)
+    for spec in (LinkSpec(), LinkSpec(solver="sgd"), LinkSpec(solver="sgd", loss="logistic")):
+        trained = train_links(pairs, spec, seed=0)
+        assert not trained.left_vectors[60].any()
+        assert np.isfinite(trained.right_vectors).all()
+
+
+def test_ratings_are_recovered():
+    """Bias + bias + dot product explains most of held-out ratings that follow that law."""
+    rng = np.random.default_rng(0)
+    x, v = rng.normal(size=(80, 2)), rng.normal(size=(50, 2))
+    bias, other_bias = rng.normal(size=80), rng.normal(size=50)
+    truth = 100 + 10 * (x @ v.T + bias[:, None] + other_bias)
+    left, right = np.nonzero(rng.random(truth.shape) < 0.6)
+    value = truth[left, right].astype(np.float32)
+    train = rng.random(len(left)) < 0.8
+    pairs = LinkPairs(left[train], right[train], value[train], None, 80, 50, "rating")
+    fit = train_links(pairs, LinkSpec(n_components=4, weight_decay=0.02, max_epochs=60), seed=0)
+    guess = fit.intercept + fit.left_bias[:, None] + fit.right_bias
+    guess = (guess + fit.left_vectors @ fit.right_vectors.T)[left, right]
+    error = np.square(guess - value)[~train].mean() / value[~train].var()
+    assert fit.solver == "sgd"
+    assert error < 0.15  # seeds 0 to 4 gave 0.02 to 0.05
+
+
+def test_binary_labels_by_sgd_learn_the_base_rate():
+    """Labels without structure: the predicted log-odds are the share of links."""
+    rng = np.random.default_rng(0)
+    n = 6000
+    value = (rng.random(n) < 0.2).astype(np.float32)
+    pairs = LinkPairs(rng.integers(0, 30, n), rng.integers(0, 30, n), value, None, 30, 30, "binary")
+    fit = train_links(pairs, LinkSpec(solver="sgd", weight_decay=5.0), seed=0)
+    assert fit.loss == "logistic"
+    assert 1 / (1 + np.exp(-fit.intercept)) == pytest.approx(value.mean(), abs=1e-6)
+
+
+def test_on_epoch_sees_each_epoch_and_can_stop():
+    """Records in order, and a true answer ends the training."""
+    for spec in (LinkSpec(**FIXED), LinkSpec(n_components=4, solver="sgd")):
+        seen = []
+
+        def watch(epoch, record, seen=seen):
+            seen.append((epoch, record["epoch"], record["seconds"] >= 0))
+            return epoch == 1
+
+        trained = train_links(block_pairs(), spec, seed=0, on_epoch=watch)
+        assert seen == [(0, 0, True), (1, 1, True)]
+        assert trained.n_epochs == len(trained.history) == 2
+        assert not trained.interrupted
+
+
+@pytest.mark.parametrize("name", ["exact", "softmax"])
+def test_ctrl_c_keeps_what_was_learned(name):
+    """Training stops, warns and gives finite vectors."""
+
+    def interrupt(epoch, record):
+        if epoch == 1:
+            raise KeyboardInterrupt
+
+    with pytest.warns(ConvergenceWarning, match="interrupted after 2 full epochs"):
+        trained = train_links(block_pairs(), SPECS[name], seed=0, on_epoch=interrupt)
+    assert trained.interrupted
+    assert np.isfinite(trained.left_vectors).all()
+    assert block_auc(trained) > 0.6
+
+
+def test_a_loss_gone_wrong_is_named():
+    """The message has the epoch, the rate and the remedy."""
+    rng = np.random.default_rng(0)
+    value = rng.normal(size=200).astype(np.float32)
+    pairs = LinkPairs(rng.integers(0, 9, 200), rng.integers(0, 9, 200), value, None, 9, 9, "rating")
+    with pytest.raises(FloatingPointError, match=r"epoch \d+ .*learning_rate 1e\+30.*smaller"):
+        train_links(pairs, LinkSpec(learning_rate=1e30), seed=0)
+
+
+@pytest.mark.parametrize(
+    ("fields", "spec", "message"),
+    [
+        ({"kind": "other"}, {}, "kind must be one of"),
+        ({"kind": "rating"}, {}, "needs a value"),
+        ({}, {"loss": "hinge"}, "loss must be one of"),
+        ({}, {"solver": "other"}, "solver must be"),
+        ({}, {"solver": "exact", "loss": "softmax"}, "needs solver='sgd'"),
+        ({"weight": -1.0}, {}, "finite and not negative"),
+        ({"weight": 0.0}, {}, "no pair with a positive weight"),
+        ({"kind": "rating", "value": 2.0}, {"solver": "exact"}, "ratings need solver='sgd'"),
+        ({"kind": "rating", "value": 2.0}, {"loss": "softmax"}, "need loss='squared_error'"),
+        ({"kind": "rating", "value": np.nan}, {}, "must be finite"),
+        ({"value": 1.0}, {}, "takes no values"),
+        ({"kind": "binary", "value": 0.0}, {"loss": "softmax"}, "at least one link"),
+    ],
+)
+def test_contradictions_are_named(fields, spec, message):
+    """Before any training."""
+    pairs = block_pairs()
+    full = np.ones(len(pairs.left), np.float32)
+    fields = {k: v if isinstance(v, str) else v * full for k, v in fields.items()}
+    with pytest.raises(ValueError, match=message):
+        train_links(with_fields(pairs, **fields), LinkSpec(**spec), seed=0)
+
+
+@pytest.mark.parametrize("n_pairs", [1, 2, 5])
+def test_few_pairs_are_enough(n_pairs):
+    """Too few to hold any back: the penalty has a default."""
+    codes = np.arange(n_pairs)
+    trained = train_links(LinkPairs(codes, codes // 2, None, None, 5, 3), LinkSpec(), seed=0)
+    assert np.isfinite(trained.left_vectors).all()
+    trained = train_links(
+        LinkPairs(codes, codes // 2, None, None, 5, 3), LinkSpec(solver="sgd"), seed=0
+    )
+    assert np.isfinite(trained.left_vectors).all()
+
+
+def test_the_search_leaves_a_penalty_that_is_far_too_strong(monkeypatch):
+    """From a start that shrinks all vectors to nothing, the walk goes to a weaker penalty."""
+    monkeypatch.setattr("sk_entity_embed._torch._links_penalty._RIDGES", (0.2, 1.0, 50.0))
+    links, _ = link_matrix(block_pairs(extra=0.0))
+    generator = torch.Generator().manual_seed(0)
+    penalty, table, interrupted = choose_penalty(
+        links, None, 8, np.random.default_rng(0), generator, torch.device("cpu")
+    )
+    assert penalty.ridge < 50
+    assert table.shape == (40, 8)
+    assert not interrupted
+
+
+def test_a_sample_chooses_the_penalty_of_large_data(monkeypatch):
+    """With more pairs than needed, some entities choose and all are trained."""
+    monkeypatch.setattr("sk_entity_embed._torch._links_penalty._MAX_PAIRS", 300)
+    monkeypatch.setattr("sk_entity_embed._torch._links_penalty._MAX_RANKED", 20)
+    trained = train_links(block_pairs(), LinkSpec(n_components=8), seed=0)
+    assert block_auc(trained) > 0.9
