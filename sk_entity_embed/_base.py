@@ -5,16 +5,17 @@ from dataclasses import dataclass, field
 from numbers import Integral
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import validate_data
 
 from ._columns import as_floats, read_table, select_categorical
-from ._cross_fitting import assign_folds
+from ._cross_fitting import assign_folds, drop_empty_folds
 from ._links_records import LinkPairs, LinkSpec
 from ._numeric import learn_scaling, scale
 from ._records import NetworkSpec, TrainingPlan, TrainingTable
-from ._target import read_target
+from ._target import read_target, start_output
 from ._validation import check_sample_weight
 from ._vocabulary import Vocabulary
 
@@ -156,6 +157,16 @@ def resolve_components(estimator, names, n_categories):
     return widths
 
 
+def read_layer_sizes(sizes):
+    """Widths of the dense layers as a tuple."""
+    array = np.atleast_1d(sizes)
+    if array.size and (array.ndim > 1 or array.dtype.kind not in "iu" or array.min() < 1):
+        raise ValueError(
+            f"hidden_layer_sizes must hold integers >= 1, such as (128, 64), got {sizes!r}."
+        )
+    return tuple(array.tolist())
+
+
 def read_weights(sample_weight, X_like):
     """Sample weights as float64, or None; refuses negative ones and all zeros."""
     if sample_weight is None:
@@ -172,24 +183,6 @@ def check_length(y, n_rows):
         raise ValueError(
             f"Found input variables with inconsistent numbers of samples: [{n_rows}, {len(y)}]"
         )
-
-
-def resolve_device(device):
-    """The device to train on: "auto" takes CUDA, then Apple's MPS, then the CPU."""
-    import torch
-
-    if device != "auto":
-        try:
-            torch.empty(0, device=device)
-        except (RuntimeError, AssertionError) as error:
-            raise ValueError(
-                f"device={device!r} cannot be used here: {str(error).splitlines()[0]} "
-                "Use device='auto' or 'cpu'."
-            ) from error
-        return device
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
 def fit_network(estimator, X, y, sample_weight, split_params, owner=None):
@@ -222,10 +215,11 @@ def fit_network(estimator, X, y, sample_weight, split_params, owner=None):
     fold = assign_folds(
         estimator.cv, y, kind=target.kind, random_state=random_state, split_params=split_params, X=X
     )
+    used = np.arange(n_rows) if weight is None else np.flatnonzero(weight)
+    fold = None if fold is None else drop_empty_folds(fold, used)
     n_folds = 1 if fold is None else int(fold.max()) + 1
     fold = fold if n_folds > 1 else None
     scaling = learn_scaling(columns.numeric)
-    used = np.arange(n_rows) if weight is None else np.flatnonzero(weight)
     table = TrainingTable(
         codes=columns.codes[used],
         numeric=scale(columns.numeric[used], scaling),
@@ -241,11 +235,12 @@ def fit_network(estimator, X, y, sample_weight, split_params, owner=None):
         n_components=tuple(widths),
         n_numeric=table.numeric.shape[1],
         n_outputs=target.n_outputs,
-        hidden_layer_sizes=tuple(np.atleast_1d(estimator.hidden_layer_sizes).astype(int).tolist()),
+        hidden_layer_sizes=read_layer_sizes(estimator.hidden_layer_sizes),
         loss=target.loss,
         dropout=estimator.dropout,
         n_tables=n_folds,
         quantile=estimator.quantile,
+        start=start_output(target, table.target, table.weight),
     )
     plan = make_plan(estimator, len(used), random_state)
     attributes |= {
@@ -303,8 +298,14 @@ def make_plan(estimator, n_rows, random_state):
         early_stopping=estimator.early_stopping,
         patience=int(estimator.patience),
         seed=int(random_state.randint(np.iinfo(np.int32).max)),
-        device=resolve_device(estimator.device),
+        device=_resolve_device(estimator.device),
     )
+
+
+def _resolve_device(device):
+    from ._torch import resolve_device
+
+    return resolve_device(device)
 
 
 def _draw_validation(estimator, n_rows, random_state):
@@ -332,6 +333,8 @@ def _plain_target(y):
     """The target as an array, whatever frame it comes from; classes keep their type."""
     if hasattr(y, "to_numpy"):
         return y.to_numpy()
+    if issparse(y):  # a multilabel indicator
+        return y.toarray()
     return y if isinstance(y, np.ndarray) else np.asarray(y)
 
 
@@ -401,7 +404,7 @@ def fit_links(estimator, X, y, sample_weight):
             pairs,
             spec,
             seed=seed,
-            device=resolve_device(estimator.device),
+            device=_resolve_device(estimator.device),
             on_epoch=lambda _, record: on_epoch(record),
         )
     vectors = [trained.left_vectors, trained.right_vectors]

@@ -53,6 +53,7 @@ class NetworkSpec:
     dropout: float = 0.1
     n_tables: int = 1  # fold tables
     quantile: float = 0.5  # of loss="quantile"
+    start: tuple[float, ...] | None = None  # raw output before training; None: random, near zero
 
 
 @dataclass(frozen=True)

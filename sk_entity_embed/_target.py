@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from scipy import special
 from sklearn.preprocessing import LabelEncoder
-from sklearn.utils import check_array, column_or_1d
+from sklearn.utils import assert_all_finite, check_array, column_or_1d
 from sklearn.utils.multiclass import type_of_target
 
 _KINDS = {
@@ -123,8 +124,9 @@ def read_target(y, *, target_type="auto", loss="auto", quantile=0.5, sample_weig
     ValueError
         If y holds NaN or infinity, or does not fit `target_type` or `loss`.
     """
-    inferred = type_of_target(y, input_name="y")
+    refuse_missing(y)
     kind = target_type
+    inferred = None if kind == "continuous" else type_of_target(y, input_name="y")
     if kind == "auto":
         if inferred not in _KINDS:
             raise ValueError(
@@ -134,6 +136,11 @@ def read_target(y, *, target_type="auto", loss="auto", quantile=0.5, sample_weig
         kind = _KINDS[inferred]
     elif kind == "binary" and inferred != "binary":
         raise ValueError(f"target_type='binary' needs a y of two classes, got {inferred!r}.")
+    elif kind == "multilabel" and inferred != "multilabel-indicator":
+        raise ValueError(
+            "target_type='multilabel' needs a y of shape (n_samples, n_labels) that holds only 0 and 1, "
+            f"got {inferred!r}."
+        )
     if loss == "auto":
         loss = _LOSSES[kind][0]
     elif loss not in _LOSSES[kind]:
@@ -144,6 +151,38 @@ def read_target(y, *, target_type="auto", loss="auto", quantile=0.5, sample_weig
     if kind in ("binary", "multiclass"):
         return _read_classes(y, kind, loss)
     return _read_numbers(y, kind, loss, quantile, sample_weight)
+
+
+def refuse_missing(y):
+    """Raise scikit-learn's error for NaN or infinity in y, and the like for None among labels.
+
+    Before ``type_of_target``, which would warn of a bad cast first.
+    """
+    y = np.asarray(y)
+    if y.dtype.kind == "O" and pd.isna(y).any():
+        raise ValueError("Input y contains NaN or None. Drop these rows, or name the class.")
+    assert_all_finite(y, input_name="y")
+
+
+def start_output(target, encoded, weight):
+    """Raw output that predicts the mean of the target, where training starts.
+
+    Parameters
+    ----------
+    target : Target
+    encoded : ndarray of shape (n_rows, n_outputs)
+    weight : ndarray of shape (n_rows,) or None
+
+    Returns
+    -------
+    start : tuple of float
+        One a column of the raw output.
+    """
+    if target.kind == "continuous":
+        return (0.0,) * target.n_outputs
+    share = np.clip(np.average(encoded, axis=0, weights=weight), 1e-4, 1 - 1e-4)
+    odds = np.log(share) if target.kind == "multiclass" else special.logit(share)
+    return tuple(float(x) for x in odds)
 
 
 def _read_classes(y, kind, loss):
@@ -179,7 +218,9 @@ def _read_numbers(y, kind, loss, quantile, sample_weight):
         else:
             spread = np.sqrt(np.average((values - center) ** 2, axis=0, weights=sample_weight))
             # A constant y, up to rounding, has nothing to scale.
-            scale = np.where(spread > 1e-12 * np.maximum(np.abs(center), 1e-300), spread, 1.0)
+            constant = spread <= 1e-12 * np.maximum(np.abs(center), 1e-300)
+            scale = np.where(constant, 1.0, spread)
+            values = np.where(constant, center, values)
             mean = np.quantile(values, quantile, axis=0) if loss == "quantile" else center
     encoded = (values - mean) / scale
     return Target(kind, loss, None, mean, scale, n_outputs, one_dimensional), encoded.astype(

@@ -213,8 +213,6 @@ class _Training:
         """One walk through the rows; returns the mean loss."""
         order, folds = self._draw_order()
         steps, total = self.n_steps, self.plan.max_epochs * self.n_steps
-        if self.masks is not None:
-            self.masks.refill()
         at_once = max(1, ROWS_AT_ONCE // order[0].numel())
         loss = torch.zeros((), device=self.device)
         for first in range(0, steps, at_once):

@@ -168,7 +168,7 @@ class MaskPool:
     """Dropout masks cut from one pool of random numbers at random places.
 
     Drawing a fresh mask costs more than the matrix products of a step (ten times on one core); a slice of a pool costs
-    a copy. The pool is drawn anew every epoch.
+    a copy. The pool is drawn anew after a few hundred slices.
     """
 
     def __init__(self, rate, largest, generator, device):
@@ -176,21 +176,20 @@ class MaskPool:
         self.size = largest + (1 << 18)
         self.largest = largest
         self.device = device
-        self.offsets, self.next = None, 0
+        self.offsets = []
 
-    def refill(self):
-        """Draw the pool anew."""
+    def _refill(self):
         keep = torch.rand(self.size, generator=self.generator) >= self.rate
         self.pool = (keep / (1.0 - self.rate)).to(self.device)
         self.offsets = torch.randint(
-            0, self.size - self.largest, (4096,), generator=self.generator
+            0, self.size - self.largest, (256,), generator=self.generator
         ).tolist()
-        self.next = 0
 
     def take(self, *shape):
         """A mask of `shape`: 0 where dropped, 1 / (1 - rate) elsewhere."""
-        start = self.offsets[self.next]
-        self.next = (self.next + 1) % len(self.offsets)
+        if not self.offsets:
+            self._refill()
+        start = self.offsets.pop()
         return self.pool[start : start + math.prod(shape)].view(shape)
 
 
@@ -217,9 +216,12 @@ class Bodies:
         for fan_in, fan_out in pairwise(sizes):
             shapes += [(fan_in, fan_out), (1, fan_out)]
         flat = torch.zeros(sum(math.prod(s) for s in shapes))
-        self._start(_split(flat, shapes, 1), np.concatenate(tables.layout()), generator)
+        views = _split(flat, shapes, 1)
+        self._start(views, np.concatenate(tables.layout()), generator)
+        if spec.start is not None:
+            views[-1][:] = torch.tensor(spec.start)
         # One flat vector: all bodies of the first parameter, then all of the second, ...
-        self.flat = torch.cat([v.flatten().repeat(n_bodies) for v in _split(flat, shapes, 1)]).to(
+        self.flat = torch.cat([v.flatten().repeat(n_bodies) for v in views]).to(
             device
         )
         self.parameters = _split(self.flat, shapes, n_bodies)

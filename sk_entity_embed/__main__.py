@@ -1,0 +1,110 @@
+"""The demo: learn which books are alike from what their articles link to, and ask for neighbours.
+
+    python -m sk_entity_embed                          three famous books and their neighbours
+    python -m sk_entity_embed similar "Dune" -n 10     neighbours of one title
+    python -m sk_entity_embed map --out books.html     a page to explore all of them
+"""
+
+import argparse
+import sys
+from importlib.util import find_spec
+
+from . import EntityEmbedder, __version__, datasets
+
+_SHOWN = ("War and Peace", "Pride and Prejudice", "Dune")
+
+
+def main(argv=None):
+    """Run the command line; returns the exit code."""
+    arguments = _parse(argv)
+    try:
+        books = _load(arguments.data)
+    except (OSError, ValueError) as error:
+        print(f"Could not read {arguments.data}: {error}", file=sys.stderr)
+        return 1
+    pairs = books.pairs[["book", "link"]]
+    print(
+        f"{pairs['book'].nunique():,} books, {pairs['link'].nunique():,} links, {len(pairs):,} pairs",
+        flush=True,
+    )
+    embedder = EntityEmbedder(interaction="dot", random_state=arguments.seed)
+    _show_progress(embedder)
+    embedder.fit(pairs)
+    if arguments.command == "similar":
+        return _print_similar(embedder, [arguments.title], arguments.n, books.books)
+    if arguments.command == "map":
+        return _write_map(embedder, books.books, arguments)
+    known = set(embedder.categories_[0])
+    titles = [t for t in _SHOWN if t in known] or list(pairs["book"].value_counts().index[:3])
+    return _print_similar(embedder, titles, arguments.n, books.books)
+
+
+def _parse(argv):
+    parser = argparse.ArgumentParser(
+        prog="python -m sk_entity_embed",
+        description=__doc__.partition("\n")[0],
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument(
+        "--data", metavar="FILE", help="newline-delimited JSON of Wikipedia's books instead of the classics"
+    )
+    common.add_argument("--seed", type=int, default=0, help="random_state of the training (0)")
+    common.add_argument("-n", type=int, default=5, help="neighbours a book (5)")
+    commands = parser.add_subparsers(dest="command")
+    demo = commands.add_parser("demo", parents=[common], help="three books and their neighbours (the default)")
+    demo.set_defaults(command="demo")
+    similar = commands.add_parser("similar", parents=[common], help="the books nearest to a title")
+    similar.add_argument("title")
+    page = commands.add_parser("map", parents=[common], help="write a page that shows all books")
+    page.add_argument("--out", default="books.html", help="file to write (books.html)")
+    argv = list(sys.argv[1:] if argv is None else argv)
+    has_command = any(word in ("demo", "similar", "map", "-h", "--help", "--version") for word in argv)
+    return parser.parse_args(argv if has_command else ["demo", *argv])
+
+
+def _load(path):
+    return datasets.load_classic_books() if path is None else datasets.load_wikipedia_books(path)
+
+
+def _show_progress(embedder):
+    """A progress bar in a terminal, where rich, which scikit-learn's bar is made of, is installed."""
+    if sys.stderr.isatty() and sys.stdout.isatty() and find_spec("rich"):
+        from sklearn.callback import ProgressBar
+
+        embedder.set_callbacks(ProgressBar())
+
+
+def _print_similar(embedder, titles, n, books):
+    authors = books.set_index("title")["author"].to_dict() if "author" in books else {}
+    for title in titles:
+        try:
+            found = embedder.most_similar(title, n=n)
+        except KeyError as error:
+            print(error, file=sys.stderr)
+            return 1
+        print(f"\nNearest to {title}" + (f" ({authors[title]})" if authors.get(title) else ""))
+        for row in found.itertuples():
+            author = authors.get(row.entity)
+            print(f"  {row.similarity:5.2f}  {row.entity}" + (f" ({author})" if author else ""))
+    return 0
+
+
+def _write_map(embedder, books, arguments):
+    from .plotting import embedding_map
+
+    metadata = books.set_index("title")
+    page = embedding_map(
+        embedder,
+        arguments.out,
+        metadata=metadata,
+        color=next((name for name in ("genres", "genre") if name in metadata), None),
+        title="Books by what they link to",
+        random_state=arguments.seed,
+    )
+    print(f"-> {page.path}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

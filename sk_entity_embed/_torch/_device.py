@@ -1,0 +1,34 @@
+"""Where to train."""
+
+import torch
+
+
+def resolve_device(device):
+    """The device that a parameter means.
+
+    Parameters
+    ----------
+    device : str
+        "auto" takes CUDA, then Apple's MPS, then the CPU.
+
+    Returns
+    -------
+    device : str
+
+    Raises
+    ------
+    ValueError
+        If the device is not there.
+    """
+    if device == "auto":
+        if torch.cuda.is_available():
+            return "cuda"
+        return "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(
+            f"device={device!r} cannot be used here: {str(error).splitlines()[0]} "
+            "Use device='auto' or 'cpu'."
+        ) from error
+    return device
