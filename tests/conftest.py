@@ -1,13 +1,7 @@
 """Settings and fixtures of the whole suite."""
 
-import os
-
-# Tests use tiny data and two of them run at a time: more threads would only get in each other's
-# way. Set before NumPy and torch load; the library itself never sets a number of threads.
-os.environ.setdefault("OMP_NUM_THREADS", "1")
-os.environ.setdefault("MPLBACKEND", "Agg")
-
 import contextlib
+import os
 import random
 import sys
 import warnings
