@@ -15,6 +15,7 @@ from .._records import TrainedNetwork
 from ._losses import make_loss
 from ._network import AdamW, Bodies, MaskPool, Tables
 
+_ALL = slice(None)
 UNKNOWN_RATE = 0.02  # share of cells shown as unknown, so that its vector is trained
 ROWS_AT_ONCE = 1 << 15  # rows fetched by one gather; bounds what a shuffle holds
 
@@ -54,7 +55,7 @@ class _Training:
         self.loss = make_loss(spec.loss, spec.quantile)
         self.masks = None
         if spec.dropout and spec.hidden_layer_sizes:
-            largest = plan.batch_size * max(spec.hidden_layer_sizes)
+            largest = 2 * plan.batch_size * max(spec.hidden_layer_sizes)  # honest training: twice
             self.masks = MaskPool(spec.dropout, largest, self.generator, device)
         self._lay_out(table)
         self.history = []
@@ -237,29 +238,31 @@ class _Training:
                 if weight is None
                 else weight * fold_weight
             )
+        rows = self._rows(cells, self.groups)
+        seen = learned = _ALL
+        shown = rows
+        if fold is not None:
+            # Honest training, both halves side by side: the tables learn from the first, vectors that may have seen the
+            # row's label, with the body held fixed; the body learns from the second, vectors that have not, and so
+            # learns how far a vector can be trusted.
+            seen, learned = slice(0, self.group_size), slice(self.group_size, None)
+            shown = _twice(rows, self._own_rows(cells, fold))
+            target, weight = _twice([target, weight], [target, weight])
+        features = None
         if numeric is not None:
             numeric = body.numeric_features(numeric)
-        rows = self._rows(cells, self.groups)
-        raw, activations = body.forward(tables.gather(rows), numeric, self.masks)
-        values, g = self._weighted_loss(raw, target, weight)
-        # Honest training: the tables learn with the body held fixed; the body learns from vectors that have not seen
-        # the row's label, and so learns how far a vector can be trusted.
-        honest = fold is not None
-        gradient, g_vectors = body.backward(activations, g, numeric, dropout, body=not honest)
-        if honest:
-            vectors = tables.gather(self._own_rows(cells, fold))
-            raw, activations = body.forward(vectors, numeric, self.masks)
-            values, g = self._weighted_loss(raw, target, weight)
-            gradient, _ = body.backward(activations, g, numeric, dropout, vectors=False)
+            features = numeric[0] if fold is None else _twice(numeric[:1], numeric[:1])[0]
+        raw, activations = body.forward(tables.gather(shown), features, self.masks)
+        values, g = self.loss(raw, target)
+        if weight is not None:
+            values, g = values * weight.squeeze(-1), g * weight
+            weight = weight[:, seen]
+        gradient, g_vectors = body.backward(
+            activations, g, numeric, dropout, rows=seen, body_rows=learned
+        )
         tables.update(rows, g_vectors, weight, self.plan.table_learning_rate * rate)
         self.optimiser.step(gradient.div_(self.group_size), self.plan.learning_rate * rate)
-        return values.sum()
-
-    def _weighted_loss(self, raw, target, weight):
-        values, g = self.loss(raw, target)
-        if weight is None:
-            return values, g
-        return values * weight.squeeze(-1), g * weight
+        return values[:, learned].sum()
 
     def _validation_loss(self):
         """Weighted mean loss of the validation rows, each with the table and body that have not seen its label."""
@@ -270,9 +273,10 @@ class _Training:
                 table = torch.tensor([k], device=self.device)
                 own = cells if self.alias is None else self._own_rows(cells, table)
                 raw = self.body.predict(k, self.tables.gather(own), numeric)
-                values, _ = self._weighted_loss(raw, target, weight)
-                total += float(values.sum())
-                mass += float(weight.sum()) if weight is not None else len(part)
+                values, _ = self.loss(raw, target)
+                weight = torch.ones_like(values) if weight is None else weight.squeeze(-1)
+                total += float((values * weight).sum())
+                mass += float(weight.sum())
         return total / mass
 
     def export(self):
@@ -294,3 +298,8 @@ class _Training:
             history=list(self.history),
             best_epoch=len(self.history),
         )
+
+
+def _twice(first, second):
+    """Each pair of tensors joined along the rows; None stays."""
+    return [None if a is None else torch.cat([a, b], 1) for a, b in zip(first, second)]

@@ -16,6 +16,8 @@ import torch
 
 _threshold_backward = torch.ops.aten.threshold_backward  # the gradient of ReLU in one kernel
 
+_ALL = slice(None)
+
 PERIODIC_FREQUENCIES = 8  # DESIGN section 4; frequencies, outputs and scale of the numeric features
 PERIODIC_OUTPUTS = 4
 PERIODIC_SCALE = 0.3
@@ -221,9 +223,7 @@ class Bodies:
         if spec.start is not None:
             views[-1][:] = torch.tensor(spec.start)
         # One flat vector: all bodies of the first parameter, then all of the second, ...
-        self.flat = torch.cat([v.flatten().repeat(n_bodies) for v in views]).to(
-            device
-        )
+        self.flat = torch.cat([v.flatten().repeat(n_bodies) for v in views]).to(device)
         self.parameters = _split(self.flat, shapes, n_bodies)
         self.weights = self.parameters[self.first :: 2]
         self.biases = self.parameters[self.first + 1 :: 2]
@@ -285,10 +285,10 @@ class Bodies:
         Parameters
         ----------
         vectors : tensor of shape (M, m, table width)
-        numeric : (features, cache) of `numeric_features`, or None
+        numeric : tensor of shape (M, m, width of the numeric features), or None
         masks : MaskPool, or None for no dropout
         """
-        h = vectors if numeric is None else torch.cat([vectors, numeric[0]], 2)
+        h = vectors if numeric is None else torch.cat([vectors, numeric], 2)
         activations = [h]
         for weight, bias in zip(self.weights[:-1], self.biases[:-1]):
             h = torch.baddbmm(bias, h, weight).relu_()
@@ -303,28 +303,43 @@ class Bodies:
         only.parameters = [p[k : k + 1] for p in self.parameters]
         only.weights = only.parameters[self.first :: 2]
         only.biases = only.parameters[self.first + 1 :: 2]
-        features = None if numeric is None else only.numeric_features(numeric)
+        features = None if numeric is None else only.numeric_features(numeric)[0]
         return only.forward(vectors, features)[0]
 
-    def backward(self, activations, g, numeric=None, dropout=0.0, *, body=True, vectors=True):
-        """Gradients of the body's parameters, as one flat vector, and of the vectors; None where not asked for."""
+    def backward(self, activations, g, numeric=None, dropout=0.0, *, rows=_ALL, body_rows=_ALL):
+        """Gradients of the vectors of `rows`, and of the parameters from `body_rows` as one flat vector.
+
+        Parameters
+        ----------
+        activations : list of tensor of shape (M, m, width of a layer)
+            From `forward`.
+        g : tensor of shape (M, m, n_outputs)
+            Gradient of the raw outputs.
+        numeric : (features, cache) of `numeric_features` for `body_rows`, or None
+        dropout : float
+            The rate of the masks that `forward` used.
+        rows, body_rows : slice
+            Of the m rows of each body.
+
+        Returns
+        -------
+        gradient : tensor of shape (number of parameters,)
+        g_vectors : tensor of shape (M, len(rows), table width)
+        """
         gradients = []
         for i in range(len(self.weights) - 1, -1, -1):
-            h = activations[i]
-            if body:
-                gradients += [g.sum(1), torch.bmm(h.transpose(1, 2), g)]
+            h, learned = activations[i], g[:, body_rows]
+            gradients += [learned.sum(1), torch.bmm(h[:, body_rows].transpose(1, 2), learned)]
             if i:
                 g = torch.bmm(g, self.weights[i].transpose(1, 2))
                 g = _threshold_backward(g, h, 0)  # h > 0: neither off nor dropped
                 if dropout:
                     g.mul_(1.0 / (1.0 - dropout))
-        weight, width = self.weights[0], self.table_width
-        g_vectors = torch.bmm(g, weight[:, :width].transpose(1, 2)) if vectors else None
-        if not body:
-            return None, g_vectors
         gradients.reverse()
+        weight, width = self.weights[0], self.table_width
+        g_vectors = torch.bmm(g[:, rows], weight[:, :width].transpose(1, 2))
         if numeric is not None:
-            g_numeric = torch.bmm(g, weight[:, width:].transpose(1, 2))
+            g_numeric = torch.bmm(g[:, body_rows], weight[:, width:].transpose(1, 2))
             gradients = self._numeric_gradient(numeric[1], g_numeric) + gradients
         return torch.cat([x.flatten() for x in gradients]), g_vectors
 

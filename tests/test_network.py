@@ -1,0 +1,370 @@
+"""Inside the network: gradients by hand, updates by rows, and the same forward pass in NumPy."""
+
+import numpy as np
+import pytest
+import torch
+
+from sk_entity_embed._head import forward
+from sk_entity_embed._records import NetworkSpec, TrainingPlan, TrainingTable
+from sk_entity_embed._torch import train
+from sk_entity_embed._torch._losses import make_loss
+from sk_entity_embed._torch._network import AdamW, Bodies, MaskPool, Tables, split_into_blocks
+
+LOSSES = {
+    "squared_error": 2,
+    "log_loss": 3,
+    "cross_entropy": 4,
+    "poisson": 1,
+    "quantile": 1,
+}
+
+
+def draw_target(loss, shape, rng):
+    if loss == "log_loss":
+        target = rng.integers(0, 2, shape)
+    elif loss == "cross_entropy":
+        target = np.eye(shape[-1])[rng.integers(0, shape[-1], shape[:-1])]
+    elif loss == "poisson":
+        target = rng.poisson(2.0, shape)
+    else:
+        target = rng.normal(size=shape)
+    return torch.as_tensor(target, dtype=torch.float64)
+
+
+# Two blocks: a column of 2 components is too narrow to be padded to 20.
+N_CODES, N_COMPONENTS = (5, 9, 4, 6), (3, 20, 2, 16)
+
+
+def make_spec(**changes):
+    settings = {
+        "n_codes": N_CODES,
+        "n_components": N_COMPONENTS,
+        "n_numeric": 0,
+        "n_outputs": 1,
+        "hidden_layer_sizes": (7, 5),
+        "loss": "squared_error",
+        "dropout": 0.0,
+        "n_tables": 3,
+    }
+    return NetworkSpec(**{**settings, **changes})
+
+
+def make_tables(spec, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    tables = Tables(spec.n_codes, spec.n_components, spec.n_tables, generator, "cpu")
+    assert len(tables.blocks) == 2
+    return tables
+
+
+def make_body(spec, tables, seed=0):
+    """Bodies in double precision, each with weights of its own, zero where the vectors are padded."""
+    generator = torch.Generator().manual_seed(seed)
+    body = Bodies(spec, tables, generator, "cpu")
+    shapes = [p.shape for p in body.parameters]
+    flat = body.flat.double()
+    flat += 0.1 * torch.randn(flat.shape, generator=generator) * (flat != 0)
+    set_parameters(body, flat, shapes)
+    return body
+
+
+def set_parameters(body, flat, shapes):
+    body.flat, body.parameters, start = flat, [], 0
+    for shape in shapes:
+        size = shape.numel()
+        body.parameters.append(flat[start : start + size].view(shape))
+        start += size
+    body.weights = body.parameters[body.first :: 2]
+    body.biases = body.parameters[body.first + 1 :: 2]
+
+
+# --- gradients -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_gradient_of_a_loss_equals_autograd(loss):
+    """Each closed form is the derivative of the values beside it."""
+    rng = np.random.default_rng(0)
+    function = make_loss(loss, quantile=0.3)
+    shape = (2, 6, LOSSES[loss])
+    raw = torch.as_tensor(rng.normal(size=shape)).requires_grad_()
+    values, gradient = function(raw, draw_target(loss, shape, rng))
+    assert values.shape == shape[:2]
+    (expected,) = torch.autograd.grad(values.sum(), raw)
+    torch.testing.assert_close(gradient.double(), expected, rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("n_numeric", [0, 3])
+@pytest.mark.parametrize("sizes", [(), (6,), (7, 5)])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_gradient_of_the_network_equals_autograd(loss, sizes, n_numeric):
+    """Of every parameter and every vector, for several bodies and columns of different width at once."""
+    rng = np.random.default_rng(1)
+    spec = make_spec(
+        loss=loss, n_outputs=LOSSES[loss], hidden_layer_sizes=sizes, n_numeric=n_numeric
+    )
+    tables = make_tables(spec)
+    body = make_body(spec, tables)
+    flat = body.flat.clone().requires_grad_()
+    set_parameters(body, flat, [p.shape for p in body.parameters])
+    n_rows = 4
+    vectors = torch.as_tensor(rng.normal(size=(3, n_rows, tables.width))).requires_grad_()
+    x = torch.as_tensor(rng.normal(size=(3, n_rows, n_numeric)))
+    numeric = body.numeric_features(x) if n_numeric else None
+    raw, activations = body.forward(vectors, None if numeric is None else numeric[0])
+    values, g = make_loss(loss, 0.3)(raw, draw_target(loss, tuple(raw.shape), rng))
+    g = g.double()  # where() makes the one of quantile float32
+    expected, expected_vectors = torch.autograd.grad(values.sum(), (flat, vectors))
+    with torch.no_grad():
+        gradient, g_vectors = body.backward(activations, g, numeric)
+        close = {"rtol": 1e-6, "atol": 1e-7}
+        torch.testing.assert_close(gradient, expected, **close)
+        torch.testing.assert_close(g_vectors, expected_vectors, **close)
+        # Honest training takes the vectors' gradient from some rows, the body's from others.
+        _, some = body.backward(activations, g, numeric, rows=slice(0, 3))
+        torch.testing.assert_close(some, g_vectors[:, :3])
+        if not n_numeric:
+            first, _ = body.backward(activations, g, body_rows=slice(0, 3))
+            rest, _ = body.backward(activations, g, body_rows=slice(3, None))
+            torch.testing.assert_close(first + rest, gradient)
+
+
+class GivenMasks:
+    """Masks made beforehand, in place of a pool."""
+
+    def __init__(self, masks):
+        self.masks = list(masks)
+
+    def take(self, *shape):
+        mask = self.masks.pop(0)
+        assert mask.shape == shape
+        return mask
+
+
+def test_gradient_with_dropout_equals_autograd():
+    """A dropped unit has no gradient, the others one that is scaled up."""
+    rng = np.random.default_rng(2)
+    spec = make_spec(dropout=0.4, hidden_layer_sizes=(30, 20))
+    tables = make_tables(spec)
+    body = make_body(spec, tables)
+    flat = body.flat.clone().requires_grad_()
+    set_parameters(body, flat, [p.shape for p in body.parameters])
+    masks = [torch.as_tensor((rng.random((3, 4, n)) >= 0.4) / 0.6) for n in (30, 20)]
+    vectors = torch.as_tensor(rng.normal(size=(3, 4, tables.width))).requires_grad_()
+    h = vectors
+    for weight, bias, mask in zip(body.weights, body.biases, masks):
+        h = torch.relu(torch.baddbmm(bias, h, weight)) * mask
+    raw = torch.baddbmm(body.biases[-1], h, body.weights[-1])
+    expected = torch.autograd.grad(raw.square().sum(), (flat, vectors))
+    with torch.no_grad():
+        again, activations = body.forward(vectors, None, GivenMasks(masks))
+        torch.testing.assert_close(again, raw)
+        gradient = body.backward(activations, 2 * raw, dropout=0.4)
+    torch.testing.assert_close(gradient, expected)
+
+
+def test_masks_keep_the_mean():
+    """Units are dropped at the rate that was asked for, the others scaled up, and no two masks agree."""
+    pool = MaskPool(0.25, 1000, torch.Generator().manual_seed(0), "cpu")
+    masks = torch.cat([pool.take(1, 10, 100) for _ in range(400)])
+    assert masks.unique().tolist() == [0.0, pytest.approx(4 / 3)]
+    assert masks.mean() == pytest.approx(1, abs=0.01)  # 400,000 draws: sd .001, overlaps aside
+    assert len(masks.flatten(1).unique(dim=0)) == len(masks)
+
+
+@pytest.mark.parametrize("weight_decay", [0.0, 0.1])
+def test_adamw_equals_the_textbook(weight_decay):
+    """Algorithm 2 of Loshchilov and Hutter, on parameters that are decayed and on those that are not."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=20)
+    decays = (np.arange(20) < 12).astype(float)
+    flat = torch.as_tensor(x.copy())
+    optimiser = AdamW(flat, torch.as_tensor(decays), weight_decay, betas=(0.9, 0.99))
+    mean = square = np.zeros(20)
+    for t in range(1, 6):
+        g, rate = rng.normal(size=20), 0.01 / t
+        optimiser.step(torch.as_tensor(g), rate)
+        mean, square = 0.9 * mean + 0.1 * g, 0.99 * square + 0.01 * g * g
+        adaptive = (mean / (1 - 0.9**t)) / (np.sqrt(square / (1 - 0.99**t)) + 1e-8)
+        x = x - rate * (adaptive + weight_decay * decays * x)
+    np.testing.assert_allclose(flat.numpy(), x, rtol=1e-9)
+
+
+# --- tables ----------------------------------------------------------------------------------
+
+
+def draw_rows(tables, rng, shape):
+    """Row numbers of a batch in each block's matrix, as the loop makes them."""
+    rows = []
+    for (columns, _), n_rows in zip(tables.blocks, tables.n_rows):
+        codes = rng.integers(0, [tables.n_codes[c] for c in columns], (*shape, len(columns)))
+        k = rng.integers(0, tables.n_tables, (*shape, 1))
+        rows.append(torch.as_tensor(codes + tables.offset[columns] + k * n_rows))
+    return rows
+
+
+def test_fold_tables_start_alike():
+    """The same start for each table; unknown and padding are zero."""
+    tables = make_tables(make_spec())
+    for vectors, n, width in zip(tables.export(), N_CODES, N_COMPONENTS):
+        assert vectors.shape == (3, n, width)
+        np.testing.assert_array_equal(vectors[0], vectors[1])
+        np.testing.assert_array_equal(vectors[0], vectors[2])
+        assert not vectors[:, 0].any()
+        assert (vectors[:, 1:] != 0).all()
+
+
+def test_gather_gives_the_vectors_of_each_column():
+    """In the layout that the first layer expects."""
+    rng = np.random.default_rng(0)
+    tables = make_tables(make_spec())
+    rows = draw_rows(tables, rng, (3, 5))
+    gathered = tables.gather(rows).numpy()
+    exported, layout = tables.export(), tables.layout()
+    for (columns, _), n_rows, r in zip(tables.blocks, tables.n_rows, rows):
+        for j, c in enumerate(columns):
+            table, local = np.divmod(r[..., j].numpy(), n_rows)
+            expected = exported[c][table, local - tables.offset[c]]
+            np.testing.assert_array_equal(gathered[..., layout[c]], expected)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_an_update_is_the_implicit_step(weighted):
+    """A row that weighs m moves by m rate / (1 + 2 columns m rate) of its mean gradient; no other row moves."""
+    rng = np.random.default_rng(0)
+    tables = make_tables(make_spec())
+    rows, rate = draw_rows(tables, rng, (3, 5)), 0.05
+    gradient = torch.as_tensor(rng.normal(size=(3, 5, tables.width)), dtype=torch.float32)
+    weight = torch.as_tensor(rng.uniform(0.5, 2, (3, 5, 1)), dtype=torch.float32)
+    before = [m.clone() for m in tables.matrices]
+    tables.update(rows, gradient, weight if weighted else None, rate)
+    start = 0
+    for (columns, width), r, old, new in zip(tables.blocks, rows, before, tables.matrices):
+        g = gradient[..., start : start + len(columns) * width].reshape(-1, width).numpy()
+        start += len(columns) * width
+        cells = r.reshape(-1).numpy()
+        cell_weight = np.ones(len(cells))
+        if weighted:
+            cell_weight = np.repeat(weight.reshape(-1).numpy(), len(columns))
+        expected = old.numpy().copy()
+        for cell in np.unique(cells):
+            mass = cell_weight[cells == cell].sum()
+            step = rate / (1 + 2 * len(N_CODES) * mass * rate)
+            expected[cell] -= step * g[cells == cell].sum(axis=0)
+        np.testing.assert_allclose(new.numpy(), expected, rtol=1e-4, atol=1e-6)
+        untouched = np.setdiff1d(np.arange(len(old)), cells)
+        assert len(untouched)
+        np.testing.assert_array_equal(new.numpy()[untouched], old.numpy()[untouched])
+    assert not any(mass.any() for mass in tables.mass)  # clean for the next batch
+
+
+@pytest.mark.parametrize(
+    "n_components", [(1,), (4, 4, 4), (1, 50), (3, 20, 2, 16), tuple(range(1, 12))]
+)
+def test_every_column_has_one_block(n_components):
+    """Blocks share the columns out, none narrower than its columns."""
+    blocks = split_into_blocks([10] * len(n_components), n_components)
+    columns = sorted(c for block, _ in blocks for c in block)
+    assert columns == list(range(len(n_components)))
+    for block, width in blocks:
+        assert width == max(n_components[c] for c in block)
+
+
+def test_a_huge_column_is_not_padded():
+    """Padding a million rows would cost more than a second gather."""
+    blocks = split_into_blocks([1_000_000, 10], [2, 10])
+    assert len(blocks) == 2
+
+
+# --- torch and NumPy -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n_numeric", [0, 2])
+@pytest.mark.parametrize("sizes", [(), (7, 5)])
+def test_numpy_head_equals_torch(sizes, n_numeric):
+    """What is exported predicts as the network did, each body for itself and the mean of all."""
+    rng = np.random.default_rng(0)
+    spec = make_spec(hidden_layer_sizes=sizes, n_numeric=n_numeric, n_outputs=2)
+    tables = make_tables(spec)
+    body = make_body(spec, tables)
+    set_parameters(body, body.flat.float(), [p.shape for p in body.parameters])
+    # A batch of one group a table; the codes are 0 nowhere, so that vectors differ from zero.
+    rows, vectors = [], []
+    codes = [rng.integers(1, n, 8) for n in N_CODES]
+    for columns, _ in tables.blocks:
+        cells = np.column_stack([codes[c] + tables.offset[c] for c in columns])
+        rows.append(torch.as_tensor(cells)[None])
+    x = rng.normal(size=(8, n_numeric)).astype(np.float32)
+    exported, head = tables.export(), body.export(tables.layout())
+    vectors = np.concatenate([t[0, c] for t, c in zip(exported, codes)], axis=1)
+    each = []
+    for k in range(spec.n_tables):
+        numeric = torch.as_tensor(x)[None] if n_numeric else None
+        raw = body.predict(k, tables.gather(rows), numeric)[0].numpy()
+        np.testing.assert_allclose(forward(head, vectors, x, body=k), raw, rtol=1e-4, atol=1e-5)
+        each.append(raw)
+    np.testing.assert_allclose(
+        forward(head, vectors, x), np.mean(each, axis=0), rtol=1e-4, atol=1e-5
+    )
+
+
+# --- the loop --------------------------------------------------------------------------------
+
+
+def make_problem(n_rows=80, n_tables=1, **plan_changes):
+    rng = np.random.default_rng(0)
+    codes = rng.integers(1, [4, 9], (n_rows, 2)).astype(np.int32)
+    table = TrainingTable(
+        codes=codes,
+        numeric=np.empty((n_rows, 0), dtype=np.float32),
+        target=((codes[:, :1] == 2) + 0.1 * rng.normal(size=(n_rows, 1))).astype(np.float32),
+        fold=None if n_tables == 1 else np.arange(n_rows) % n_tables,
+    )
+    spec = NetworkSpec((4, 9), (2, 3), 0, 1, (8,), "squared_error", n_tables=n_tables)
+    plan = {
+        "max_epochs": 4,
+        "batch_size": 16,
+        "learning_rate": 0.01,
+        "table_learning_rate": 0.05,
+        "weight_decay": 0.0,
+        "early_stopping": False,
+        "patience": 5,
+        "seed": 0,
+        "device": "cpu",
+    }
+    return table, spec, TrainingPlan(**{**plan, **plan_changes})
+
+
+@pytest.mark.parametrize("n_tables", [1, 3])
+def test_the_seed_decides_everything(n_tables):
+    """The same seed, the same bits; another seed, others."""
+    table, spec, plan = make_problem(n_tables=n_tables)
+    one, two = train(table, spec, plan), train(table, spec, plan)
+    assert one.history == two.history
+    for a, b in zip([*one.tables, *one.head["coefs"]], [*two.tables, *two.head["coefs"]]):
+        np.testing.assert_array_equal(a, b)
+    other = train(*make_problem(n_tables=n_tables, seed=1))
+    assert (other.tables[0] != one.tables[0]).any()
+
+
+@pytest.mark.parametrize("n_tables", [1, 3])
+def test_the_loss_falls(n_tables):
+    """Twelve epochs on a target that the first column decides."""
+    history = train(*make_problem(n_tables=n_tables, max_epochs=12)).history
+    assert history[-1]["loss"] < 0.7 * history[0]["loss"]
+
+
+def test_a_category_that_never_comes_stays_where_it_starts():
+    """Only rows of the batch are touched: code 8 is not in the table."""
+    table, spec, plan = make_problem()
+    table.codes[table.codes[:, 1] == 8, 1] = 7
+    short, long = train(table, spec, plan), train(*make_problem(max_epochs=1))
+    start = train(table, spec, plan, on_epoch=lambda *_: True)
+    np.testing.assert_array_equal(short.tables[1][0, 8], start.tables[1][0, 8])
+    assert (short.tables[1][0, 7] != start.tables[1][0, 7]).any()
+    assert len(long.history) == 1
+
+
+def test_the_unknown_vector_is_trained():
+    """A few cells are shown as unknown; otherwise its vector would stay zero."""
+    network = train(*make_problem(n_rows=400, max_epochs=6))
+    assert all(np.abs(t[0, 0]).max() > 0 for t in network.tables)
