@@ -40,7 +40,8 @@ def assign_folds(cv, y, *, kind, random_state, split_params=None, X=None):
         order = random_state.permutation(n_rows)
         if kind in ("binary", "multiclass"):
             # Stable: within a class the random order stays, so dealing out in turn is stratified and random.
-            order = order[np.argsort(np.asarray(y)[order], kind="stable")]
+            labels = np.asarray(y).reshape(n_rows)  # a column of labels is as good as a flat array
+            order = order[np.argsort(labels[order], kind="stable")]
         fold = np.empty(n_rows, dtype=np.int64)
         fold[order] = np.arange(n_rows) % n_folds
         return fold
@@ -57,6 +58,24 @@ def assign_folds(cv, y, *, kind, random_state, split_params=None, X=None):
             "Pass a splitter with non-overlapping validation folds as `cv`, such as KFold or GroupKFold."
         )
     return np.unique(fold, return_inverse=True)[1]  # a fold without rows has no number
+
+
+def drop_empty_folds(fold, used):
+    """Number the folds anew so that each has a row to train on.
+
+    Parameters
+    ----------
+    fold : ndarray of shape (n_rows,)
+    used : ndarray of shape (n_used,)
+        Positions of the rows that are trained on.
+
+    Returns
+    -------
+    fold : ndarray of shape (n_rows,), int64
+        Rows of a fold without such a row are in fold 0: no table has seen their labels.
+    """
+    kept = np.unique(fold[used])
+    return np.where(np.isin(fold, kept), np.searchsorted(kept, fold), 0)
 
 
 def out_of_fold_vectors(tables, codes, fold):

@@ -715,7 +715,7 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         Parameters
         ----------
         path : str or Path
-            Loading runs no code, unlike a pickle.
+            Loading runs no code, unlike a pickle. Callbacks and metadata requests are not written.
 
         Raises
         ------
@@ -726,9 +726,10 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         state = self.__getstate__()
         vocabularies = [v.__getstate__() for v in state.pop("_vocabularies")]
-        state.pop("_sklearn_version", None)
         for key in ("categories_", "counts_", "infrequent_categories_"):
             state.pop(key)  # the vocabularies hold them
+        for key in ("_sklearn_version", "_skl_callbacks", "_metadata_request"):
+            state.pop(key, None)  # of this session, not of what was learned
         _persistence.write(
             path, type(self).__name__, {"state": state, "vocabularies": vocabularies}
         )
@@ -754,21 +755,24 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         """
         content = _persistence.read(path, cls.__name__)
         embedder = cls()
-        vars(embedder).update(content["state"])
-        vocabularies = [Vocabulary(**v) for v in content["vocabularies"]]
+        try:
+            vars(embedder).update(content["state"])
+            vocabularies = [Vocabulary(**v) for v in content["vocabularies"]]
+            widths = embedder.n_components_
+            shapes = [v.shape for v in [*embedder.embeddings_, *embedder.unknown_vectors_]]
+            expected = [(len(v.categories), w) for v, w in zip(vocabularies, widths, strict=True)]
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{path} is damaged: {error!r}.") from error
+        if shapes != expected + [(w,) for w in widths]:
+            raise ValueError(
+                f"{path} is damaged: vectors of shapes {shapes}, expected {expected} and one more of each for unknown."
+            )
         embedder._vocabularies = vocabularies
         embedder.categories_ = [v.categories for v in vocabularies]
         embedder.counts_ = [v.counts for v in vocabularies]
         embedder.infrequent_categories_ = [
             v.infrequent if len(v.infrequent) else None for v in vocabularies
         ]
-        for vectors, categories, width in zip(
-            embedder.embeddings_, embedder.categories_, embedder.n_components_
-        ):
-            if vectors.shape != (len(categories), width):
-                raise ValueError(
-                    f"{path} is damaged: {len(categories)} categories with vectors of shape {vectors.shape}."
-                )
         return embedder
 
     def __getstate__(self):

@@ -79,6 +79,8 @@ def read(path, class_name):
         raise ValueError(f"{path} is not a whole safetensors file: {error}") from error
     if metadata.get("format") != FORMAT:
         raise ValueError(f"{path} was not written by {FORMAT}'s save().")
+    if not {"version", "class", "content"} <= metadata.keys():
+        raise ValueError(f"{path} is damaged: its header is not whole.")
     if not metadata["version"].isdecimal() or int(metadata["version"]) > VERSION:
         raise ValueError(
             f"{path} has format version {metadata['version']}, this release reads up to {VERSION}. "

@@ -4,6 +4,7 @@ from numbers import Real
 from typing import ClassVar
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, ClassifierMixin, MultiOutputMixin, RegressorMixin
 from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.utils.class_weight import compute_sample_weight
@@ -12,7 +13,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from ._embedder import EntityEmbedder
-from ._target import Target
+from ._target import Target, refuse_missing
 from ._validation import Interval, StrOptions, fit_context, raise_for_params
 
 _SHARED = (
@@ -289,8 +290,9 @@ class EntityEmbeddingClassifier(ClassifierMixin, _NetworkPredictor):
             raise ValueError(
                 f"{type(self).__name__} requires y to be passed, but the target y is None."
             )
+        y = y.toarray() if issparse(y) else np.asarray(y)
+        refuse_missing(y)
         check_classification_targets(y)
-        y = np.asarray(y)
         kind = "multilabel" if y.ndim == 2 and y.shape[1] > 1 else "auto"
         if kind == "auto":
             y = column_or_1d(y, warn=True)
