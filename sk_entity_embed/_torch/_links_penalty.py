@@ -15,7 +15,7 @@ _WEIGHTS = (0.003, 0.01, 0.03, 0.1, 0.3)
 _RIDGES = (0.05, 0.1, 0.2, 0.4, 0.8)
 _POWER = 0.5
 _START = (1, 2)
-_FIRST_SWEEPS, _TRIAL_SWEEPS = 3, 1
+_SMALL = 100_000  # with fewer pairs a sweep costs little, and more of them choose better
 _MAX_TRIALS = 10
 _MAX_PAIRS = 1_000_000  # more are not needed to choose; entities are drawn until there are as many
 _MAX_RANKED = 20_000  # entities that a held-back pair is ranked among
@@ -34,9 +34,10 @@ def choose_penalty(links, targets, n_components, rng, generator, device, negativ
     at = (_START[0] if negative_weight == "auto" else 0, _START[1])
     if not trial.can_score:
         return _penalty(weights, at), None, False
+    first_sweeps, trial_sweeps = (4, 2) if links.nnz < _SMALL else (3, 1)
     scores = {}
     try:
-        scores[at] = trial.score(_penalty(weights, at), _FIRST_SWEEPS)
+        scores[at] = trial.score(_penalty(weights, at), first_sweeps)
         trial.keep()
         while len(scores) < _MAX_TRIALS:
             for step in ((0, 1), (0, -1), (1, 0), (-1, 0)):
@@ -44,7 +45,7 @@ def choose_penalty(links, targets, n_components, rng, generator, device, negativ
                 on_grid = 0 <= new[0] < len(weights) and 0 <= new[1] < len(_RIDGES)
                 if not on_grid or new in scores:
                     continue
-                scores[new] = trial.score(_penalty(weights, new), _TRIAL_SWEEPS)
+                scores[new] = trial.score(_penalty(weights, new), trial_sweeps)
                 if scores[new] > scores[at] * _MARGIN:
                     at = new
                     trial.keep()
@@ -88,6 +89,7 @@ class _Trial:
         sides = [(known, aims), (known.T.tocsr(), None if aims is None else aims.T.tocsr())]
         self._left, self._right = (Side(*side, n_components, device) for side in sides)
         self.table = self._last = start_table(links.shape[1], n_components, generator, device)
+        self._random_norm = self.table.norm()
         rows, columns = rows[held], columns[held]
         asked, where, count = np.unique(rows, return_inverse=True, return_counts=True)
         self._asked = Side(
@@ -101,8 +103,15 @@ class _Trial:
         if len(ranked) > _MAX_RANKED:
             ranked = np.sort(rng.choice(len(ranked), _MAX_RANKED, replace=False))
         self._ranked = torch.from_numpy(ranked).to(device)
-        known = known[rows][:, ranked].tocoo()
-        self._known = tuple(torch.from_numpy(c.astype(np.int64)).to(device) for c in known.coords)
+        # Neither known links nor the held-back one itself are competitors.
+        own = sparse.csr_matrix(
+            (np.ones(len(rows), np.float32), (np.arange(len(rows)), columns)),
+            shape=(len(rows), links.shape[1]),
+        )
+        left_out = (known[rows] + own)[:, ranked].tocoo()
+        self._left_out = tuple(
+            torch.from_numpy(c.astype(np.int64)).to(device) for c in left_out.coords
+        )
 
     def score(self, penalty, n_sweeps):
         """Mean of 1 / log2(1 + rank) over the held-back links."""
@@ -113,14 +122,16 @@ class _Trial:
         x = self._asked.solve(v, penalty)[0].index_select(0, self._where)
         true = (x * v.index_select(0, self._columns)).sum(1)
         scores = x @ v.index_select(0, self._ranked).T
-        scores[self._known] = -torch.inf
-        above = (scores > true[:, None] + 1e-7).sum(1).double()
+        scores[self._left_out] = -torch.inf
+        true = true[:, None]
+        above = (scores > true).sum(1).double() + 0.5 * (scores == true).sum(1).double()
         above *= len(v) / len(self._ranked)
         return float((self._share / torch.log2(2 + above)).sum())
 
     def keep(self):
-        """Start the next trials from the tables of the last one."""
-        self.table = self._last
+        """Start the next trials from the table of the last one, unless its penalty emptied it."""
+        if self._last.norm() > self._random_norm:
+            self.table = self._last
 
 
 def _hold_back(links, targets, rng):
