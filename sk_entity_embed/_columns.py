@@ -1,6 +1,7 @@
 """A table of any make as a list of one-dimensional columns."""
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -36,11 +37,11 @@ class Table:
     n_columns: int
     names: list | None
     is_frame: bool
-    _column: object = field(repr=False)
+    _column: Callable = field(repr=False)
 
     def column(self, i):
         """Return column `i` as its container keeps it."""
-        return self._column(i)
+        return self._column(int(i))  # Arrow takes no NumPy integer
 
     def label(self, i):
         """Return the name of column `i` for a message, its position if it has none."""

@@ -127,12 +127,12 @@ def _from_pandas(column):
         return _from_numpy(np.asarray(array))
     if isinstance(dtype, pd.CategoricalDtype):
         return coded(array.codes, _from_pandas(array.categories))
-    pyarrow = sys.modules.get("pyarrow")
     if isinstance(dtype, pd.StringDtype):
-        if dtype.storage == "pyarrow" and pyarrow is not None:
-            return Plain(pyarrow.array(array))
+        if getattr(dtype, "storage", None) == "pyarrow":
+            return Plain(sys.modules["pyarrow"].array(array))
         return Plain(np.asarray(array, dtype=object))
     if isinstance(dtype, pd.ArrowDtype):
+        pyarrow = sys.modules["pyarrow"]
         return _from_arrow(pyarrow.array(array), pyarrow)
     if isinstance(dtype, pd.SparseDtype):
         return _from_numpy(np.asarray(array))

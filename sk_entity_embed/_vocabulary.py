@@ -165,7 +165,7 @@ class Vocabulary:
             rare = _Lookup(self.infrequent, self.name)
             column = take(column, np.flatnonzero(rare.encode(column) == 0))
         codes, values = distinct(column)
-        first = pd.unique(np.asarray(codes))[:limit]
+        first = pd.factorize(codes)[1][:limit]
         return [python_values(values[code : code + 1])[0] if code >= 0 else None for code in first]
 
     @property
@@ -416,7 +416,7 @@ def _order(values, codes):
     try:
         return np.argsort(values, kind="stable")
     except TypeError:
-        first = pd.unique(np.asarray(codes))
+        first = pd.factorize(codes)[1]
         return first[first >= 0].astype(np.intp)
 
 
