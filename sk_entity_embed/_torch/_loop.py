@@ -90,7 +90,9 @@ class _Training:
         self.n_steps = max(1, n // (self.group_size * self.spec.n_tables))
         # A fold larger than the others is visited no more often a step; its rows weigh more instead.
         self.uneven = max(len(r) for r in rows) > 1.01 * min(len(r) for r in rows)
-        self.fold_weight = torch.tensor([len(r) * len(rows) / n for r in rows], device=self.device)
+        self.fold_weight = torch.tensor(
+            [len(r) * len(rows) / n for r in rows], dtype=torch.float32, device=self.device
+        )
         self.groups = torch.arange(self.spec.n_tables, device=self.device)
         fold = np.zeros(table.n_rows, dtype=np.int64) if table.fold is None else table.fold
         self.validation = [
@@ -215,7 +217,7 @@ class _Training:
         order, folds = self._draw_order()
         steps, total = self.n_steps, self.plan.max_epochs * self.n_steps
         at_once = max(1, ROWS_AT_ONCE // order[0].numel())
-        loss = torch.zeros((), device=self.device)
+        loss = torch.zeros((), dtype=torch.float32, device=self.device)
         for first in range(0, steps, at_once):
             cells, *others = self._fetch(order[first : first + at_once])
             self._hide(cells)

@@ -67,14 +67,14 @@ class Tables:
             for c in columns:
                 self.offset[c] = start
                 start += n_codes[c]
-                part = torch.zeros(n_codes[c], width)
+                part = torch.zeros(n_codes[c], width, dtype=torch.float32)
                 part[1:, : n_components[c]].normal_(0, TABLE_SCALE, generator=generator)
                 parts.append(part)
             # Every fold table starts from the same values: that is what keeps them in one coordinate system.
             self.matrices.append(torch.cat(parts).repeat(n_tables, 1).to(device))
             self.n_rows.append(start)
         # Batch weight of each row, zero between batches.
-        self.mass = [torch.zeros(len(m), device=device) for m in self.matrices]
+        self.mass = [m.new_zeros(len(m)) for m in self.matrices]
 
     @property
     def width(self):
@@ -137,7 +137,7 @@ class Tables:
             g = gradient[..., start : start + len(columns) * width].reshape(-1, width)
             start += len(columns) * width
             if weight is None:
-                cell_weight = torch.ones(len(cells), device=matrix.device)
+                cell_weight = matrix.new_ones(len(cells))
             else:
                 cell_weight = weight.expand(*r.shape).reshape(-1)
             mass.index_add_(0, cells, cell_weight)
@@ -181,8 +181,8 @@ class MaskPool:
         self.offsets = []
 
     def _refill(self):
-        keep = torch.rand(self.size, generator=self.generator) >= self.rate
-        self.pool = (keep / (1.0 - self.rate)).to(self.device)
+        keep = torch.rand(self.size, dtype=torch.float32, generator=self.generator) >= self.rate
+        self.pool = (keep.float() / (1.0 - self.rate)).to(self.device)
         self.offsets = torch.randint(
             0, self.size - self.largest, (256,), generator=self.generator
         ).tolist()
@@ -217,7 +217,7 @@ class Bodies:
         sizes = [tables.width + self.numeric_width, *spec.hidden_layer_sizes, spec.n_outputs]
         for fan_in, fan_out in pairwise(sizes):
             shapes += [(fan_in, fan_out), (1, fan_out)]
-        flat = torch.zeros(sum(math.prod(s) for s in shapes))
+        flat = torch.zeros(sum(math.prod(s) for s in shapes), dtype=torch.float32)
         views = _split(flat, shapes, 1)
         self._start(views, np.concatenate(tables.layout()), generator)
         if spec.start is not None:
@@ -231,8 +231,8 @@ class Bodies:
             float(i >= self.first and (i - self.first) % 2 == 0) for i in range(len(shapes))
         ]
         self.decays = torch.cat(
-            [torch.full((n_bodies * math.prod(s),), d) for s, d in zip(shapes, is_decayed)]
-        ).to(device)
+            [self.flat.new_full((n_bodies * math.prod(s),), d) for s, d in zip(shapes, is_decayed)]
+        )
 
     def _start(self, views, layout, generator):
         """Random start of one body: uniform as in torch's Linear, zero where the vectors are padded."""
