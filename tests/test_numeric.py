@@ -1,0 +1,71 @@
+"""Numbers for the network: missing values filled and marked, robust scale, smooth clip."""
+
+import numpy as np
+import pytest
+
+from sk_entity_embed._numeric import learn_scaling, scale
+
+
+def test_a_normal_column_keeps_its_shape():
+    """Near the middle, the scaled value is the number of standard deviations."""
+    x = np.random.default_rng(0).normal(100.0, 7.0, (20_000, 1)).astype(np.float32)
+    scaling = learn_scaling(x)
+    assert scaling["center"][0] == pytest.approx(100, abs=0.3)
+    assert scaling["scale"][0] == pytest.approx(7, rel=0.05)
+    near = np.abs(x - 100) < 1
+    np.testing.assert_allclose(scale(x, scaling)[near], (x[near] - 100) / 7, atol=0.05)
+
+
+def test_order_survives_and_tails_are_bounded():
+    """The clip is smooth: monotone everywhere, never beyond its bound."""
+    x = np.sort(np.random.default_rng(0).standard_cauchy((500, 1))).astype(np.float32)
+    x = np.sort(x, axis=0)
+    z = scale(x, learn_scaling(x))
+    assert (np.diff(z[:, 0]) >= 0).all()
+    assert np.abs(z).max() <= 3.0
+
+
+def test_one_wild_value_does_not_squeeze_the_rest():
+    """The scale is robust: an outlier leaves the others where they were."""
+    x = np.arange(101, dtype=np.float32)[:, None]
+    wild = x.copy()
+    wild[-1] = 1e12
+    np.testing.assert_allclose(
+        scale(wild, learn_scaling(wild))[:-1], scale(x, learn_scaling(x))[:-1], atol=0.05
+    )
+
+
+def test_missing_values_are_filled_and_marked():
+    """NaN becomes the middle, and a column of marks tells."""
+    x = np.array([[1, 5], [np.nan, 6], [3, 7]], dtype=np.float32)
+    scaling = learn_scaling(x)
+    z = scale(x, scaling)
+    assert z.shape == (3, 3)
+    assert z.dtype == np.float32
+    assert z[1, 0] == 0
+    np.testing.assert_array_equal(z[:, 2], [0, 1, 0])
+    new = scale(np.array([[2, np.nan]], dtype=np.float32), scaling)  # not missing in training
+    assert new.shape == (1, 3)
+    assert np.isfinite(new).all()
+
+
+@pytest.mark.parametrize("value", [0.0, 5.0, 1e30, np.nan])
+def test_a_constant_or_empty_column_is_zero(value):
+    """Nothing to tell apart: zeros, without a warning."""
+    x = np.full((4, 1), value, dtype=np.float32)
+    z = scale(x, learn_scaling(x))
+    assert not z[:, 0].any()
+
+
+def test_a_column_mostly_alike_still_has_a_scale():
+    """Where over half of the values are one, the spread of all of them serves."""
+    x = np.zeros((100, 1), dtype=np.float32)
+    x[:10] = 1000
+    z = scale(x, learn_scaling(x))
+    assert 1 < z.max() <= 3
+
+
+def test_no_column_at_all():
+    """A table without numbers gives a matrix without columns."""
+    x = np.empty((3, 0), dtype=np.float32)
+    assert scale(x, learn_scaling(x)).shape == (3, 0)
