@@ -22,7 +22,8 @@ training rows. The other tables use the fold that their file gives each row.
 Results go to the CSV file as they come, an interrupted run keeps what it has; a method that fails
 has a row without a score, which ranks last. ``--report`` prints, for each model, mean and spread
 (the standard deviation over folds and seeds) on each table, and the average rank over the tables,
-once with ours and once with ours+p in the field: rank 1 is best.
+once with ours and once with ours+p in the field: rank 1 is best. With ``--train 1`` it prints as
+well what the models score on their own training rows: where that is far above, labels leaked.
 """
 
 import sys
@@ -60,6 +61,7 @@ DATASETS = (
 )
 METRIC = {"regression": "R2", "binary": "AUC", "multiclass": "-log-loss"}
 MAX_NEW_ROWS = 20_000
+N_TRAIN_SCORED = 5_000  # training rows behind train_score
 LEAST_PROBABILITY = 1e-3
 END_TO_END = "end to end"
 
@@ -138,16 +140,16 @@ def _standardised(model, is_sparse):
 DOWNSTREAM = {"boosting": boosting, "linear": linear, "neighbors": neighbors}
 
 
-def score(split, model, Z):
-    """R2, AUC or minus the log-loss on the new rows."""
+def score(split, model, Z, y):
+    """R2, AUC or minus the log-loss on the rows of Z."""
     if split.task == "regression":
-        return r2_score(split.y_new, np.ravel(model.predict(Z)))
+        return float(r2_score(y, np.ravel(model.predict(Z))))
     probabilities = model.predict_proba(Z)
     if split.task == "binary":
-        return roc_auc_score(split.y_new, probabilities[:, 1])
+        return float(roc_auc_score(y, probabilities[:, 1]))
     probabilities = np.maximum(probabilities, LEAST_PROBABILITY)
     probabilities /= probabilities.sum(axis=1, keepdims=True)
-    return -log_loss(split.y_new, probabilities, labels=np.unique(split.y))
+    return float(-log_loss(y, probabilities, labels=np.unique(split.y)))
 
 
 def catboost_model(split):
@@ -228,7 +230,8 @@ def run_encoder(split, name, downstream):
         yield {
             "encoder": name,
             "downstream": model_name,
-            "score": float(score(split, model, B)),
+            "score": score(split, model, B, split.y_new),
+            "train_score": score(split, model, A[:N_TRAIN_SCORED], split.y[:N_TRAIN_SCORED]),
             "columns": Z.shape[1],
             "encode_cpu_seconds": round(encoded.cpu_seconds, 2),
             "fit_cpu_seconds": round(fitted.cpu_seconds, 2),
@@ -242,7 +245,8 @@ def run_model(split, name):
     yield {
         "encoder": name,
         "downstream": END_TO_END,
-        "score": float(score(split, model, B)),
+        "score": score(split, model, B, split.y_new),
+        "train_score": score(split, model, A[:N_TRAIN_SCORED], split.y[:N_TRAIN_SCORED]),
         "columns": A.shape[1],
         "encode_cpu_seconds": 0.0,
         "fit_cpu_seconds": round(fitted.cpu_seconds, 2),
@@ -283,7 +287,9 @@ def _run_job(split, name, downstream, stop):
         traceback.print_exc()
         done = {row["downstream"] for row in rows}
         missing = [d for d in downstream or [END_TO_END] if d not in done]
-        empty = dict.fromkeys(("columns", "encode_cpu_seconds", "fit_cpu_seconds"), "")
+        empty = dict.fromkeys(
+            ("train_score", "columns", "encode_cpu_seconds", "fit_cpu_seconds"), ""
+        )
         rows += [{"encoder": name, "downstream": d, "score": "", **empty} for d in missing]
     return rows
 
@@ -298,7 +304,7 @@ def _version(name):
 # -- reporting -------------------------------------------------------------------------------------
 
 
-def report(path):
+def report(path, with_train=False):
     """Print a table for each model behind the encoders, and one for the whole models."""
     results = pd.read_csv(path)
     key = ["dataset", "fold", "seed", "encoder", "downstream"]
@@ -314,39 +320,45 @@ def report(path):
         part = results[results.downstream == downstream]
         if part.empty:
             continue
-        groups = part.groupby(["encoder", "dataset"]).score
+        groups = part.groupby(["encoder", "dataset"])
         # A method that failed once has no mean: it ranks last on that table.
-        mean = groups.agg(lambda s: s.mean(skipna=False)).unstack()
-        spread = groups.std().unstack()
-        mean = mean.reindex(columns=columns)
-        ranks = _ranks(mean)
-        table = pd.DataFrame(index=mean.index)
-        for name in columns:
-            table[f"{name} ({names[name]})"] = [
-                _cell(mean.at[e, name], spread.at[e, name]) for e in mean.index
-            ]
-        table = pd.concat([table, ranks], axis=1)
+        mean = groups.score.agg(lambda s: s.mean(skipna=False)).unstack().reindex(columns=columns)
+        spread = groups.score.std().unstack().reindex(columns=columns)
+        was_run = groups.size().unstack().reindex(columns=columns).notna()
+        ranks = _ranks(mean, was_run)
         order = ranks.min(axis=1).sort_values(kind="stable").index
+        titles = [f"{name} ({names[name]})" for name in columns]
+        table = pd.DataFrame(
+            [
+                [_cell(*cell) for cell in zip(mean.loc[e], spread.loc[e], was_run.loc[e])]
+                for e in order
+            ],
+            index=order,
+            columns=titles,
+        )
         print(f"\n{downstream}\n")
-        print(_markdown(table.loc[order]))
+        print(_markdown(pd.concat([table, ranks.loc[order]], axis=1)))
+        if with_train:
+            train = groups.train_score.mean().unstack().reindex(columns=columns).loc[order]
+            print(f"\n{downstream}, on its training rows\n")
+            print(_markdown(train.set_axis(titles, axis=1).round(3)))
 
 
-def _ranks(mean):
-    """Average rank over the tables, ours and ours+p each in the field of the others."""
+def _ranks(mean, was_run):
+    """Average rank, ours and ours+p each in the field of the others, over the tables that all ran."""
     rivals = [e for e in mean.index if e not in OURS and e != "target+p"]
     fields = {f"rank with {one}": [*rivals, one] for one in OURS if one in mean.index}
-    if not fields:
-        fields = {"rank": rivals}
-    ranks = {
-        title: mean.loc[field].rank(ascending=False, na_option="bottom").mean(axis=1)
-        for title, field in fields.items()
-    }
+    fields = fields or {"rank": rivals}
+    ranks = {}
+    for title, field in fields.items():
+        part = mean.loc[field, was_run.loc[field].all()]
+        ranks[title] = part.rank(ascending=False, na_option="bottom").mean(axis=1)
     return pd.DataFrame(ranks, index=mean.index).round(2)
 
 
-def _cell(mean, spread):
+def _cell(mean, spread, was_run):
     if np.isnan(mean):
-        return "failed"
+        return "failed" if was_run else ""
     return f"{mean:.3f}" if np.isnan(spread) else f"{mean:.3f} ± {spread:.3f}"
 
 
@@ -380,9 +392,10 @@ def main():
         models=",".join(MODELS),
         folds="0",
         report="",
+        train=0,
     )
     if arguments.report:
-        return report(Path(arguments.report))
+        return report(Path(arguments.report), bool(arguments.train))
     if arguments.quick:
         arguments.rows, arguments.datasets, arguments.folds = 400, "crossed", "0"
     chosen = {
@@ -395,7 +408,7 @@ def main():
     chosen["encoders"] = [e for e in chosen["encoders"] if installed(e)]
     chosen["models"] = [m for m in chosen["models"] if m not in _NEEDS or find_spec(_NEEDS[m])]
     run(arguments, chosen)
-    return report(arguments.output)
+    return report(arguments.output, bool(arguments.train))
 
 
 if __name__ == "__main__":
