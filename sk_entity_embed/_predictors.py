@@ -82,10 +82,17 @@ class _NetworkPredictor(CallbackSupportMixin, BaseEstimator):
 
     def _fit_embedder(self, X, y, sample_weight, params, **settings):
         raise_for_params(params, self, "fit")
+        self._require(y)
         shared = {name: getattr(self, name) for name in _SHARED}
         embedder = EntityEmbedder(**shared, **settings)
         embedder._fit(X, y, sample_weight, params, "fit", owner=self)
         return embedder
+
+    def _require(self, y):
+        if y is None:
+            raise ValueError(
+                f"{type(self).__name__} requires y to be passed, but the target y is None."
+            )
 
     def _raw(self, X):
         check_is_fitted(self)
@@ -286,10 +293,7 @@ class EntityEmbeddingClassifier(ClassifierMixin, _NetworkPredictor):
         FloatingPointError
             If the loss stops being finite; what was fitted before stays.
         """
-        if y is None:
-            raise ValueError(
-                f"{type(self).__name__} requires y to be passed, but the target y is None."
-            )
+        self._require(y)
         y = y.toarray() if issparse(y) else np.asarray(y)
         refuse_missing(y)
         check_classification_targets(y)
