@@ -1,0 +1,314 @@
+"""What comes in wrong, and the words that say so: the table of DESIGN section 8, row by row."""
+
+import re
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from _made import PLAIN, QUICK, make_shops
+from sklearn.exceptions import NotFittedError
+
+from sk_entity_embed import EntityEmbedder, EntityEmbeddingClassifier, EntityEmbeddingRegressor
+
+X, Y = make_shops(60)
+ALL = [EntityEmbedder, EntityEmbeddingClassifier, EntityEmbeddingRegressor]
+
+
+def target_for(cls):
+    return Y > 1 if cls is EntityEmbeddingClassifier else Y
+
+
+def refuse(match, X=X, y=Y, error=ValueError, cls=EntityEmbedder, **params):
+    """Fit must raise, and leave nothing behind."""
+    estimator = cls(**{**PLAIN, **params})
+    with pytest.raises(error, match=match):
+        estimator.fit(X, y)
+    assert not [name for name in vars(estimator) if name.endswith("_") and name[0] != "_"]
+
+
+# --- y ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cls", ALL)
+def test_y_missing(cls):
+    """In scikit-learn's words, and what does without."""
+    refuse(f"{cls.__name__} requires y to be passed, but the target y is None", y=None, cls=cls)
+    if cls is EntityEmbedder:
+        refuse("Only interaction='dot' learns from X alone", y=None)
+
+
+@pytest.mark.parametrize("cls", ALL)
+@pytest.mark.parametrize("n", [59, 61])
+def test_y_of_another_length(cls, n):
+    """Both lengths are given."""
+    y = np.resize(target_for(cls), n)
+    refuse(rf"inconsistent numbers of samples: \[60, {n}\]", y=y, cls=cls)
+
+
+@pytest.mark.parametrize("cls", ALL)
+@pytest.mark.parametrize(
+    ("bad", "match"), [(np.nan, "Input y contains NaN"), (np.inf, "Input y contains infinity")]
+)
+def test_y_not_finite(cls, bad, match):
+    """Numbers that are none."""
+    refuse(match, y=np.where(np.arange(60) == 7, bad, 1.0), cls=cls)
+
+
+def test_y_of_labels_and_none():
+    """A missing label."""
+    for cls in (EntityEmbedder, EntityEmbeddingClassifier):
+        refuse("Input y contains NaN or None", y=["a", None] * 30, cls=cls)
+
+
+def test_y_of_text_for_a_regressor():
+    """NumPy's own words name the text."""
+    refuse(
+        "could not convert string to float: .*'a'", y=["a", "b"] * 30, cls=EntityEmbeddingRegressor
+    )
+
+
+# --- X ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cell", [["x"], {"x": 1}, {"x"}, np.array([1, 2])])
+def test_cells_of_lists_or_dicts(cell):
+    """The column and the first such row are named, and what to do."""
+    cells = [*["a"] * 5, cell, *["b"] * 54]
+    column = np.empty(60, dtype=object)
+    column[:] = cells
+    kind = type(cell).__name__
+    refuse(rf"Column 'tags' holds an? (\w+\.)?{kind} in row 5", X=X.assign(tags=column))
+
+
+def test_text_where_numbers_are_meant():
+    """The column is named, with the parameter that would embed it."""
+    refuse(
+        r"Column 'item' was expected to hold numbers.*Name it in categorical_features",
+        categorical_features=["shop"],
+    )
+
+
+def test_infinite_numbers():
+    """The column is named."""
+    bad = X.assign(price=np.where(np.arange(60) == 3, np.inf, 1.0))
+    refuse(r"contains infinity.* in column 'price'", X=bad)
+    fitted = EntityEmbedder(**PLAIN).fit(X, Y)
+    with pytest.raises(ValueError, match=r"contains infinity.* in column 'price'"):
+        fitted.transform(bad)
+
+
+@pytest.mark.parametrize(
+    ("X", "error", "match"),
+    [
+        (np.array(["a", "b"]), ValueError, "Expected 2D array, got 1D array instead"),
+        (X["shop"], ValueError, "Expected a 2-dimensional container"),
+        (X[:0], ValueError, r"Found array with 0 sample\(s\)"),
+        (X[[]], ValueError, r"Found array with 0 feature\(s\)"),
+        (pl.from_pandas(X).lazy(), TypeError, "Collect it first"),
+        (np.zeros((2, 2, 2)), ValueError, "Found array with dim 3"),
+        (np.array([[1j], [2j]]), ValueError, "Complex data not supported"),
+    ],
+)
+def test_what_is_no_table(X, error, match):
+    """One dimension or three, nothing in it, not there yet."""
+    refuse(match, X=X, error=error)
+
+
+@pytest.mark.parametrize(
+    ("choice", "match"),
+    [
+        (["shpo"], r"'shpo', which is no column of X. Did you mean one of \['shop'\]"),
+        ([7], "position 7, but X has 3 columns"),
+        ([True, False], "one entry for each of the 3 columns"),
+        ([], "categorical_features chose no column"),
+        ([1.5], "it holds 1.5 of type float"),
+    ],
+)
+def test_categorical_features_that_are_not_there(choice, match):
+    """The message says what there is."""
+    refuse(match, categorical_features=choice)
+
+
+# --- categories ------------------------------------------------------------------------------
+
+
+def test_an_unseen_category_is_an_error_if_told():
+    """The first five of them, and the column."""
+    embedder = EntityEmbedder(**PLAIN, handle_unknown="error").fit(X, Y)
+    new = X.assign(shop=[f"new {i:02}" for i in range(60)])
+    listed = re.escape(str([f"new {i:02}" for i in range(5)]))
+    with pytest.raises(ValueError, match=f"unknown categories {listed} in column 'shop'"):
+        embedder.transform(new)
+    rare = EntityEmbedder(**PLAIN, handle_unknown="error", min_frequency=50).fit(X, Y)
+    assert rare.transform(X).shape[0] == 60  # rare is not unseen
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        X.assign(shop=None),
+        X.assign(shop="one"),
+        X.assign(price=np.nan),
+        X.assign(price=2.0),
+        X[:1],
+    ],
+    ids=["all missing", "constant", "number all missing", "constant number", "one row"],
+)
+def test_what_says_nothing_still_fits(table):
+    """A column all missing or constant, one row: vectors all the same."""
+    embedder = EntityEmbedder(**QUICK, add_prediction=True).set_output(transform="pandas")
+    embedder.set_params(categorical_features=["shop", "item"])
+    out = embedder.fit_transform(table, Y[: len(table)])
+    assert np.isfinite(out.drop(columns="price")).all(axis=None)
+
+
+def test_one_class_still_fits():
+    """The prediction is certain, the vectors are there."""
+    out = EntityEmbedder(**QUICK, add_prediction=True).fit_transform(X, ["same"] * 60)
+    assert np.isfinite(out[:, -1]).all()
+
+
+def test_more_components_than_categories_are_capped():
+    """n_components_ tells."""
+    embedder = EntityEmbedder(**PLAIN, n_components=99).fit(X, Y)
+    assert embedder.n_components_ == [len(c) for c in embedder.categories_]
+
+
+@pytest.mark.parametrize(
+    ("n_components", "match"),
+    [
+        ({"shpo": 2}, r"names \['shpo'\], which are no embedded columns.*'shop', 'item'"),
+        ({"shop": 0}, r"n_components of column 'shop' must be an int >= 1 or 'auto', got 0"),
+        ({"shop": True}, "got True"),
+        ({"shop": "many"}, "got 'many'"),
+        (0, "The 'n_components' parameter"),
+    ],
+)
+def test_n_components_that_make_no_sense(n_components, match):
+    """The column is named."""
+    refuse(match, n_components=n_components)
+
+
+@pytest.mark.parametrize(
+    "name", ["<b>&amp;</b>", "tab\there", "quo\"te's", "🦊🏳️‍🌈", "long " * 2048, "", " "]
+)
+def test_names_are_text_whatever_they_hold(name):
+    """Markup, tabs, quotes, emoji, 10 kB, nothing at all: a category like any other."""
+    table = pd.DataFrame({"c": [name, "b", "c", name] * 5})
+    embedder = EntityEmbedder(**PLAIN).fit(table, np.arange(20) * 0.5)
+    assert name in embedder.categories_[0].tolist()
+    assert name in embedder.most_similar("b")["entity"].tolist()
+    assert embedder.inverse_transform(embedder.transform(table))[0, 0] == name
+
+
+@pytest.mark.parametrize("cls", ALL)
+def test_a_name_that_is_not_there_gets_the_closest_spellings(cls):
+    """A KeyError whose text reads well."""
+    estimator = cls(**PLAIN).fit(X, target_for(cls))
+    embedder = getattr(estimator, "embedder_", estimator)
+    with pytest.raises(KeyError) as error:
+        embedder.kneighbors(["shop1"], column="shop")
+    assert str(error.value).startswith("In column 'shop': 'shop1' is not among the 5 categories.")
+    assert "Closest: 'shop 1'" in str(error.value)
+
+
+# --- settings --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("params", "match"),
+    [
+        ({"cv": 1}, "The 'cv' parameter"),
+        ({"cv": "five"}, "The 'cv' parameter"),
+        ({"hidden_layer_sizes": (0,)}, "hidden_layer_sizes must hold integers >= 1"),
+        ({"hidden_layer_sizes": (8, -1)}, "hidden_layer_sizes must hold integers >= 1"),
+        ({"hidden_layer_sizes": (2.5,)}, "hidden_layer_sizes must hold integers >= 1"),
+        ({"hidden_layer_sizes": ("wide",)}, "hidden_layer_sizes must hold integers >= 1"),
+        ({"dropout": 1.0}, "The 'dropout' parameter"),
+        ({"min_frequency": 0}, "The 'min_frequency' parameter"),
+        ({"max_epochs": 0}, "The 'max_epochs' parameter"),
+        ({"batch_size": 0}, "The 'batch_size' parameter"),
+        ({"learning_rate": 0.0}, "The 'learning_rate' parameter"),
+        ({"weight_decay": -1.0}, "The 'weight_decay' parameter"),
+        ({"handle_unknown": "ignore"}, "The 'handle_unknown' parameter"),
+        ({"device": "gpu of mine"}, "device='gpu of mine' cannot be used here"),
+        ({"early_stopping": True, "validation_fraction": 0.999}, "leaves no row to train"),
+    ],
+)
+@pytest.mark.parametrize("cls", ALL)
+def test_parameters_out_of_range(cls, params, match):
+    """The parameter is named, before any training."""
+    refuse(match, y=target_for(cls), cls=cls, **params)
+
+
+@pytest.mark.parametrize(
+    ("params", "match"),
+    [
+        ({"target_type": "ranking"}, "The 'target_type' parameter"),
+        ({"interaction": "add"}, "The 'interaction' parameter"),
+        ({"loss": "softmax"}, "loss='softmax' does not fit a continuous target"),
+        ({"target_type": "binary"}, "target_type='binary' needs a y of two classes"),
+        ({"target_type": "multilabel"}, "target_type='multilabel' needs"),
+        ({"quantile": 1.0}, "The 'quantile' parameter"),
+        ({"metric": "manhattan"}, "The 'metric' parameter"),
+    ],
+)
+def test_parameters_of_the_embedder_out_of_range(params, match):
+    """Those that the predictors do not have."""
+    refuse(match, **params)
+
+
+@pytest.mark.parametrize(
+    ("weight", "match"),
+    [
+        (np.zeros(60), "non-zero|zero for every row"),
+        (-np.ones(60), "Negative values in data passed to `sample_weight`"),
+        (np.ones(59), "sample_weight.shape"),
+        (np.full(60, np.nan), "Input sample_weight contains NaN"),
+    ],
+)
+@pytest.mark.parametrize("cls", ALL)
+def test_weights_that_make_no_sense(cls, weight, match):
+    """All zero, negative, of another length, missing."""
+    with pytest.raises(ValueError, match=match):
+        cls(**PLAIN).fit(X, target_for(cls), sample_weight=weight)
+
+
+# --- afterwards ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cls", ALL)
+def test_wrong_columns_afterwards(cls):
+    """scikit-learn's errors about names, order and number of features."""
+    estimator = cls(**PLAIN).fit(X, target_for(cls))
+    use = estimator.transform if cls is EntityEmbedder else estimator.predict
+    with pytest.raises(ValueError, match="must be in the same order as they were in fit"):
+        use(X[["item", "shop", "price"]])
+    with pytest.raises(ValueError, match=r"seen at fit time, yet now missing:\n- item"):
+        use(X[["shop", "price"]])
+    with pytest.raises(ValueError, match=r"unseen at fit time:\n- extra"):
+        use(X.assign(extra=1.0))
+    name = "EntityEmbedder"
+    unnamed = EntityEmbedder(**PLAIN).fit(X[["shop", "item"]].to_numpy(dtype=object), Y)
+    with pytest.raises(ValueError, match=f"X has 3 features, but {name} is expecting 2 features"):
+        unnamed.transform(X.to_numpy(dtype=object))
+
+
+@pytest.mark.parametrize("cls", ALL)
+def test_text_in_a_numeric_column_afterwards(cls):
+    """The column is named."""
+    estimator = cls(**PLAIN).fit(X, target_for(cls))
+    use = estimator.transform if cls is EntityEmbedder else estimator.predict
+    with pytest.raises(ValueError, match="Column 'price' was expected to hold numbers"):
+        use(X.assign(price="dear"))
+
+
+@pytest.mark.parametrize(
+    "method", ["transform", "kneighbors", "most_similar", "embedding", "inverse_transform"]
+)
+def test_nothing_works_before_fit(method):
+    """scikit-learn's error, whatever is asked."""
+    arguments = {"transform": [X], "most_similar": ["a"], "inverse_transform": [np.zeros((1, 1))]}
+    with pytest.raises(NotFittedError, match="not fitted yet"):
+        getattr(EntityEmbedder(), method)(*arguments.get(method, []))

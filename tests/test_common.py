@@ -1,0 +1,57 @@
+"""scikit-learn's own checks on every public estimator."""
+
+import pytest
+from sklearn.utils.estimator_checks import (
+    check_classifiers_train,
+    check_regressors_train,
+    parametrize_with_checks,
+)
+
+from sk_entity_embed import EntityEmbedder, EntityEmbeddingClassifier, EntityEmbeddingRegressor
+
+QUICK = {"hidden_layer_sizes": (8,), "max_epochs": 2, "random_state": 0}
+
+_WEIGHTS = {
+    "check_sample_weight_equivalence_on_dense_data": (
+        "a row of weight 2 and a row given twice fall into other minibatches and folds, so the two fits end near "
+        "each other and not on the same bits, as for any stochastic gradient"
+    )
+}
+_TRAINING_SCORE = (
+    "the data are real numbers, and in an array without categorical_features every column is a category: no two rows "
+    "share one, and cross-fitted training learns nothing from a row for that row itself; see the test below"
+)
+# By the name of the estimator's class: check -> why it fails.
+EXPECTED_FAILURES = {
+    "EntityEmbedder": _WEIGHTS,
+    "EntityEmbeddingClassifier": {**_WEIGHTS, "check_classifiers_train": _TRAINING_SCORE},
+    "EntityEmbeddingRegressor": {**_WEIGHTS, "check_regressors_train": _TRAINING_SCORE},
+}
+
+
+@parametrize_with_checks(
+    [
+        EntityEmbedder(**QUICK),
+        EntityEmbeddingClassifier(**QUICK),
+        EntityEmbeddingRegressor(**QUICK),
+    ],
+    expected_failed_checks=lambda estimator: EXPECTED_FAILURES[type(estimator).__name__],
+)
+def test_scikit_learn_check(estimator, check):
+    """What scikit-learn asks of every estimator."""
+    check(estimator)
+
+
+@pytest.mark.parametrize(
+    ("cls", "check"),
+    [
+        (EntityEmbeddingClassifier, check_classifiers_train),
+        (EntityEmbeddingRegressor, check_regressors_train),
+    ],
+)
+def test_scores_are_reached_where_numbers_are_numbers(cls, check):
+    """With one column for categories and the others as numbers, the expected failures of above pass."""
+    estimator = cls(
+        categorical_features=[0], hidden_layer_sizes=(16,), max_epochs=40, random_state=0
+    )
+    check(cls.__name__, estimator)
