@@ -64,7 +64,7 @@ def learn_columns(estimator, X):
         raise ValueError(
             "categorical_features chose no column. Name at least one column to embed, or use 'auto'."
         )
-    vocabularies, codes = [], np.empty((table.n_rows, len(embedded)), dtype=np.int32)
+    vocabularies, codes = [], np.empty((table.n_rows, len(embedded)), np.int32, order="F")
     for j, position in enumerate(embedded):
         vocabulary, codes[:, j] = Vocabulary.learn(
             table.column(position),
@@ -98,7 +98,7 @@ def read_columns(estimator, X):
     """
     table = read_table(X)
     validate_data(estimator, X, skip_check_array=True, reset=False)
-    codes = np.empty((table.n_rows, len(estimator._embedded)), dtype=np.int32)
+    codes = np.empty((table.n_rows, len(estimator._embedded)), np.int32, order="F")
     for j, (position, vocabulary) in enumerate(zip(estimator._embedded, estimator._vocabularies)):
         column = table.column(position)
         codes[:, j] = vocabulary.encode(column)

@@ -72,7 +72,7 @@ class _Training:
             offset = self.tables.offset[columns]
             # int32 halves the largest array; row numbers of a fold table may need int64, see _rows.
             cells = table.codes[:, columns] + offset.astype(np.int32)
-            self.cells.append(torch.from_numpy(cells).to(self.device))
+            self.cells.append(torch.from_numpy(np.ascontiguousarray(cells)).to(self.device))
             self.unknown.append(torch.from_numpy(offset).to(self.device))
         self.alias = (
             None
