@@ -55,7 +55,7 @@ $(BIN)/python:
 # What running needs, quickly: most files of torch are never imported, so none is compiled ahead.
 $(VENV)/.stamp: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "installing into $(VENV), once; this takes a minute or two"
-	$(INSTALL) --no-compile -e .
+	$(INSTALL) --no-compile -e '.[progress]'
 	@touch $@
 
 # What development needs includes it, hence both stamps.

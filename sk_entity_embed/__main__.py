@@ -1,8 +1,8 @@
 """The demo: learn which books are alike from what their articles link to, and ask for neighbours.
 
-    python -m sk_entity_embed                          three famous books and their neighbours
-    python -m sk_entity_embed similar "Dune" -n 10     neighbours of one title
-    python -m sk_entity_embed map --out books.html     a page to explore all of them
+python -m sk_entity_embed                          three famous books, their neighbours, and the page
+python -m sk_entity_embed similar "Dune" -n 10     neighbours of one title
+python -m sk_entity_embed map --out books.html     a page to explore all of them
 """
 
 import argparse
@@ -36,7 +36,9 @@ def main(argv=None):
         return _write_map(embedder, books.books, arguments)
     known = set(embedder.categories_[0])
     titles = [t for t in _SHOWN if t in known] or list(pairs["book"].value_counts().index[:3])
-    return _print_similar(embedder, titles, arguments.n, books.books)
+    _print_similar(embedder, titles, arguments.n, books.books)
+    print("\nDrawing the map of all books ...", flush=True)
+    return _write_map(embedder, books.books, arguments)
 
 
 def _parse(argv):
@@ -47,19 +49,27 @@ def _parse(argv):
     parser.add_argument("--version", action="version", version=__version__)
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument(
-        "--data", metavar="FILE", help="newline-delimited JSON of Wikipedia's books instead of the classics"
+        "--data",
+        metavar="FILE",
+        help="newline-delimited JSON of Wikipedia's books instead of the classics",
     )
     common.add_argument("--seed", type=int, default=0, help="random_state of the training (0)")
     common.add_argument("-n", type=int, default=5, help="neighbours a book (5)")
+    page = argparse.ArgumentParser(add_help=False)
+    page.add_argument("--out", default="books.html", help="page to write (books.html)")
     commands = parser.add_subparsers(dest="command")
-    demo = commands.add_parser("demo", parents=[common], help="three books and their neighbours (the default)")
-    demo.set_defaults(command="demo")
+    commands.add_parser(
+        "demo",
+        parents=[common, page],
+        help="three books, their neighbours, and the page (the default)",
+    )
     similar = commands.add_parser("similar", parents=[common], help="the books nearest to a title")
     similar.add_argument("title")
-    page = commands.add_parser("map", parents=[common], help="write a page that shows all books")
-    page.add_argument("--out", default="books.html", help="file to write (books.html)")
+    commands.add_parser("map", parents=[common, page], help="write a page that shows all books")
     argv = list(sys.argv[1:] if argv is None else argv)
-    has_command = any(word in ("demo", "similar", "map", "-h", "--help", "--version") for word in argv)
+    has_command = any(
+        word in ("demo", "similar", "map", "-h", "--help", "--version") for word in argv
+    )
     return parser.parse_args(argv if has_command else ["demo", *argv])
 
 
@@ -102,7 +112,7 @@ def _write_map(embedder, books, arguments):
         title="Books by what they link to",
         random_state=arguments.seed,
     )
-    print(f"-> {page.path}")
+    print(f"-> {page.path}  (open it in a browser: search, zoom, click)")
     return 0
 
 
