@@ -104,11 +104,13 @@ def _write_map(embedder, books, arguments):
     from .plotting import embedding_map
 
     metadata = books.set_index("title")
+    if "genres" in metadata:  # the first one says most; all of them together are rarely shared
+        metadata.insert(0, "genre", metadata["genres"].str.partition(";")[0])
     page = embedding_map(
         embedder,
         arguments.out,
         metadata=metadata,
-        color=next((name for name in ("genres", "genre") if name in metadata), None),
+        color="genre" if "genre" in metadata else None,
         title="Books by what they link to",
         random_state=arguments.seed,
     )
