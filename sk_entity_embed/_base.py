@@ -431,7 +431,7 @@ def fit_links(estimator, X, y, sample_weight):
         "intercept_": trained.intercept,
         "solver_": trained.solver,
         "loss_": trained.loss,
-        "history_": trained.history,
+        "history_": [{"epoch": r["epoch"] + 1, "loss": r["loss"]} for r in trained.history],
         "n_epochs_": trained.n_epochs,
         "_fold_in": {
             "confidence": trained.confidence,
@@ -485,28 +485,25 @@ class EpochCallbacks:
     def __enter__(self):
         self.context = self.estimator._init_callback_context(max_subtasks=self.max_epochs)
         self.context.call_on_fit_task_begin(estimator=self.estimator, **self.data)
-        self.n_begun = 0
-        self._begin()
+        self.epoch = None
         return self
 
-    def _begin(self):
-        if self.max_epochs is not None and self.n_begun >= self.max_epochs:
-            return
-        self.n_begun += 1
+    def begin(self):
+        """Begin an epoch."""
         self.epoch = self.context.subcontext(task_name="epoch")
         self.epoch.call_on_fit_task_begin(estimator=self.estimator, **self.data)
 
     def __call__(self, record, export=None):
-        """End an epoch and begin the next; returns whether a callback asks to stop."""
+        """End an epoch; returns whether a callback asks to stop."""
+        if self.epoch is None:  # a solver that tells of an epoch only when it is done
+            self.begin()
         attributes = None
         if export is not None and self.describe is not None:
             attributes = lambda: self.describe(export())  # noqa: E731  made only if a callback wants it
-        stop = self.epoch.call_on_fit_task_end(
+        epoch, self.epoch = self.epoch, None
+        return epoch.call_on_fit_task_end(
             estimator=self.estimator, reconstruction_attributes=attributes, **self.data
         )
-        if not stop:
-            self._begin()
-        return stop
 
     def __exit__(self, kind, error, traceback):
         if kind is None:

@@ -29,8 +29,8 @@ def train(table, spec, plan, on_epoch=None):
     spec : NetworkSpec
     plan : TrainingPlan
     on_epoch : callable or None
-        Called with the epoch's record and a function that gives the TrainedNetwork so far. A true result stops the
-        training.
+        Called after each epoch with its record and a function that gives the TrainedNetwork so far. A true result stops
+        the training. Its method ``begin`` is called before each epoch.
 
     Returns
     -------
@@ -184,6 +184,8 @@ class _Training:
         best, best_value, waiting = None, math.inf, 0
         try:
             for epoch in range(plan.max_epochs):
+                if on_epoch is not None:
+                    on_epoch.begin()
                 record = {"epoch": epoch + 1, "loss": self._epoch(epoch)}
                 if not math.isfinite(record["loss"]):
                     raise FloatingPointError(
