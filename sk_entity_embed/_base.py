@@ -260,15 +260,17 @@ def fit_network(estimator, X, y, sample_weight, split_params, owner=None):
             "n_epochs_": len(network.history),
         }
 
+    owner = owner or estimator
+
     def describe_owner(network):
         embedder = copy.copy(estimator)
-        vars(embedder).update(describe(network), _cache={})
+        embedder.__dict__.update(describe(network), _cache={})
         return owner._fitted_attributes(embedder)
 
     from ._torch import train  # imported here: only fit needs torch
 
-    reporting = (estimator, describe) if owner is None else (owner, describe_owner)
-    with EpochCallbacks(*reporting, plan.max_epochs, (X, y, sample_weight)) as on_epoch:
+    data = (X, y, sample_weight)
+    with EpochCallbacks(owner, describe_owner, plan.max_epochs, data) as on_epoch:
         network = train(table, spec, plan, on_epoch)
     return Fitted(columns, fold, network, describe(network))
 
@@ -492,15 +494,15 @@ class EpochCallbacks:
         """Begin an epoch."""
         self.epoch = self.context.subcontext(task_name="epoch")
         self.epoch.call_on_fit_task_begin(estimator=self.estimator, **self.data)
+        return self.epoch
 
     def __call__(self, record, export=None):
         """End an epoch; returns whether a callback asks to stop."""
-        if self.epoch is None:  # a solver that tells of an epoch only when it is done
-            self.begin()
+        epoch = self.epoch or self.begin()  # some solvers tell of an epoch only when it is done
         attributes = None
         if export is not None and self.describe is not None:
             attributes = lambda: self.describe(export())  # noqa: E731  made only if a callback wants it
-        epoch, self.epoch = self.epoch, None
+        self.epoch = None
         return epoch.call_on_fit_task_end(
             estimator=self.estimator, reconstruction_attributes=attributes, **self.data
         )

@@ -359,14 +359,18 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
                 fitted = fit_network(self, X, y, sample_weight, split, owner)
         except BaseException:  # a failed fit leaves the estimator as it was
             for key in ("n_features_in_", "feature_names_in_"):
-                vars(self).pop(key, None)
-            vars(self).update(before)
+                self.__dict__.pop(key, None)
+            self.__dict__.update(before)
             raise
         for key in [k for k in vars(self) if k in _OF_ONE_INTERACTION]:
             delattr(self, key)
-        vars(self).update(fitted.attributes)
+        self.__dict__.update(fitted.attributes)
         self._cache = {}
         return fitted
+
+    def _fitted_attributes(self, embedder):
+        """What makes this estimator like a fitted copy of it; callbacks ask for it after each epoch."""
+        return embedder.__dict__
 
     # -- use 1: vectors as features ----------------------------------------------------------------
 
@@ -757,7 +761,7 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         content = _persistence.read(path, cls.__name__)
         embedder = cls()
         try:
-            vars(embedder).update(content["state"])
+            embedder.__dict__.update(content["state"])
             vocabularies = [Vocabulary(**v) for v in content["vocabularies"]]
             widths = embedder.n_components_
             shapes = [v.shape for v in [*embedder.embeddings_, *embedder.unknown_vectors_]]
@@ -778,9 +782,7 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
 
     def __getstate__(self):
         state = super().__getstate__()
-        state = dict(state if state is not None else self.__dict__)
-        state.pop("_cache", None)
-        return state
+        return {key: value for key, value in state.items() if key != "_cache"}  # pyrefly: ignore
 
     # -- scikit-learn ------------------------------------------------------------------------------
 

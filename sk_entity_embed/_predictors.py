@@ -306,7 +306,7 @@ class EntityEmbeddingClassifier(ClassifierMixin, _NetworkPredictor):
             balanced = compute_sample_weight(self.class_weight, y)
             weight = balanced if weight is None else balanced * np.asarray(weight)
         embedder = self._fit_embedder(X, y, weight, params, target_type=kind)
-        vars(self).update(self._fitted_attributes(embedder))
+        self.__dict__.update(self._fitted_attributes(embedder))
         return self
 
     def _fitted_attributes(self, embedder):
