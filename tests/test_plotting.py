@@ -327,3 +327,12 @@ def test_a_missing_matplotlib_names_the_extra(books, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
     with pytest.raises(ImportError, match="matplotlib"):
         draw(books[0])
+
+
+def test_finished_coordinates_are_drawn_as_they_are(books):
+    """A picture of one display's coordinates by another, its axes without a method's name."""
+    embedder, _ = books
+    given = np.random.default_rng(0).normal(size=(60, 2)).astype(np.float32)
+    display = draw(embedder, method=given)
+    np.testing.assert_array_equal(display.coordinates, given)
+    assert display.ax_.get_xlabel() == ""

@@ -194,7 +194,7 @@ class EmbeddingDisplay:
         shown, insist = _labelled(labels, entities)
         vectors, normalize = entities.vectors, uses_unit_rows(embedder)
         if isinstance(method, np.ndarray):
-            coordinates, method = checked_coordinates(method, len(entities), (2,)), ""
+            coordinates = checked_coordinates(method, len(entities), (2,))
         else:
             coordinates = project(
                 vectors, method, normalize=normalize, random_state=random_state, verbose=verbose
