@@ -7,6 +7,7 @@ out before.
 from dataclasses import dataclass, field
 
 import numpy as np
+from scipy import sparse
 
 
 @dataclass(frozen=True)
@@ -125,3 +126,20 @@ class TrainedLinks:
     history: list = field(default_factory=list)
     n_epochs: int = 0
     interrupted: bool = False
+
+
+def link_matrix(pairs):
+    """Confidences and targets as two sparse matrices of one pattern; repeated pairs are added up.
+
+    The target of a pair given several times is its mean by confidence, which has the same
+    minimiser. The second matrix is ``None`` where every target is 1.
+    """
+    weight = np.ones(len(pairs.left), np.float32) if pairs.weight is None else pairs.weight
+    at = (pairs.left, pairs.right)
+    shape = (pairs.n_left, pairs.n_right)
+    links = sparse.csr_matrix((weight.astype(np.float32), at), shape=shape)
+    if pairs.value is None:
+        return links, None
+    targets = sparse.csr_matrix(((weight * pairs.value).astype(np.float32), at), shape=shape)
+    targets.data /= links.data
+    return links, targets

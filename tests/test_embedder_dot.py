@@ -51,7 +51,7 @@ def test_the_first_column_is_meant_if_none_is_named(fitted, pairs):
     for column in ("book", 0):
         pd.testing.assert_frame_equal(fitted.most_similar("book 00", n=4, column=column), default)
     assert {pairs[1][name] for name in default["entity"]} == {0}
-    links = fitted.most_similar("link 20", n=4, column="link")
+    links = fitted.most_similar("link 22", n=4, column="link")
     assert {pairs[1][name] for name in links["entity"]} == {2}
 
 

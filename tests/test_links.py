@@ -6,10 +6,10 @@ import torch
 from sklearn.exceptions import ConvergenceWarning
 
 from sk_entity_embed._fold_in import fold_in
-from sk_entity_embed._links_records import LinkPairs, LinkSpec
+from sk_entity_embed._links_records import LinkPairs, LinkSpec, link_matrix
 from sk_entity_embed._torch import _links_exact
 from sk_entity_embed._torch._links import train_links
-from sk_entity_embed._torch._links_exact import Penalty, Side, link_matrix
+from sk_entity_embed._torch._links_exact import Penalty, Side
 from sk_entity_embed._torch._links_penalty import choose_penalty
 
 FIXED = {"n_components": 4, "weight_decay": 0.1, "negative_weight": 0.02}

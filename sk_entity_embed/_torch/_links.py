@@ -12,14 +12,14 @@ import numpy as np
 import torch
 from sklearn.exceptions import ConvergenceWarning
 
-from .._links_records import TrainedLinks
-from ._links_exact import Penalty, Side, link_matrix, start_table, sweep
+from .._links_records import TrainedLinks, link_matrix
+from ._links_exact import Penalty, Side, start_table, sweep
 from ._links_penalty import choose_penalty
 from ._links_sgd import Cosine, Factorization, Recipe, Softmax, run_epochs
 
 _KINDS = ("links", "binary", "rating")
 _LOSSES = ("auto", "softmax", "logistic", "squared_error")
-_SWEEPS, _SWEEPS_AFTER_CHOICE = 6, 4  # more change nothing that bench_links.py can see
+_SWEEPS = 6  # besides those of the search; more change little that bench_links.py can see
 
 
 def train_links(pairs, spec, *, seed, device="cpu", on_epoch=None):
@@ -150,9 +150,9 @@ def _train_exact(pairs, spec, loss, seed, device, diary):
         penalty, v, interrupted = choose_penalty(
             links, targets, d, rng, generator, device, spec.negative_weight
         )
-        n_sweeps = 1 if interrupted else _SWEEPS_AFTER_CHOICE
+        n_sweeps = 1 if interrupted else _SWEEPS
     if v is None:
-        v, n_sweeps = start_table(pairs.n_right, d, generator, device), _SWEEPS
+        v = start_table(pairs.n_right, d, generator, device)
     if spec.max_epochs != "auto":
         n_sweeps = spec.max_epochs
     left = Side(links, targets, d, device)

@@ -22,10 +22,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy import sparse
 
 _CELLS = 1_000_000  # floats gathered at a time: what a cache holds, measured by bench_links.py
 _SLACK = 1.15  # entities solved in one batch may have up to 15 % more links than the smallest
+_FEW, _WIDE_SLACK = 64, 1.5  # a batch of fewer may have up to 50 % more: a call costs as much
 
 
 @dataclass(frozen=True)
@@ -172,30 +172,16 @@ def _groups(order, degree, n_components):
     start = 0
     while start < len(order):
         smallest = int(degree[start])
-        end = int(np.searchsorted(degree, max(smallest, int(smallest * _SLACK)), side="right"))
+        end = int(np.searchsorted(degree, int(smallest * _SLACK), side="right"))
+        if end - start < _FEW:
+            wider = int(np.searchsorted(degree, int(smallest * _WIDE_SLACK), side="right"))
+            end = max(end, min(start + _FEW, wider))
         width = int(degree[end - 1])
         small = min(width, n_components)
         step = max(1, _CELLS // (width * n_components + small * small))
         for s in range(start, end, step):
             yield order[s : min(s + step, end)]
         start = end
-
-
-def link_matrix(pairs):
-    """Confidences and targets as two sparse matrices of one pattern; repeated pairs are added up.
-
-    The target of a pair given several times is its mean by confidence, which has the same
-    minimiser. The second matrix is ``None`` where every target is 1.
-    """
-    weight = np.ones(len(pairs.left), np.float32) if pairs.weight is None else pairs.weight
-    at = (pairs.left, pairs.right)
-    shape = (pairs.n_left, pairs.n_right)
-    links = sparse.csr_matrix((weight.astype(np.float32), at), shape=shape)
-    if pairs.value is None:
-        return links, None
-    targets = sparse.csr_matrix(((weight * pairs.value).astype(np.float32), at), shape=shape)
-    targets.data /= links.data
-    return links, targets
 
 
 def start_table(n_rows, n_components, generator, device):

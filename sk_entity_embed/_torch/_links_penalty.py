@@ -2,7 +2,7 @@
 
 No one value fits all data: the best ridge differs four times and the best weight of a non-link
 thirty times between catalogues with five links an item and film ratings with fifty. A walk on a
-grid, each trial started from the best tables so far, costs about as much as one fit.
+grid, each trial a single sweep from the best tables so far, costs about as much as one fit.
 """
 
 import numpy as np
@@ -15,12 +15,12 @@ _WEIGHTS = (0.003, 0.01, 0.03, 0.1, 0.3)
 _RIDGES = (0.05, 0.1, 0.2, 0.4, 0.8)
 _POWER = 0.5
 _START = (1, 2)
-_SMALL = 100_000  # with fewer pairs a sweep costs little, and more of them choose better
-_MAX_TRIALS = 10
-_MAX_PAIRS = 1_000_000  # more are not needed to choose; entities are drawn until there are as many
-_MAX_RANKED = 20_000  # entities that a held-back pair is ranked among
-_HELD_SHARE, _ENOUGH_HELD, _MAX_HELD = 0.02, 1000, 5000
-_MARGIN = 1.002  # a neighbour on the grid has to be better by this factor
+_STEPS = ((0, -1), (0, 1), (1, 0), (-1, 0))
+_FIRST_SWEEPS, _MAX_TRIALS = 4, 8  # the later trials sweep once, from the best table so far
+_MAX_PAIRS = 250_000  # more are not needed to choose; entities are drawn until there are as many
+_MAX_RANKED = 10_000  # entities that a held-back pair is ranked among
+_HELD_SHARE, _MIN_HELD, _MAX_HELD = 0.02, 1000, 2000
+_BLOCK = 128  # held-back pairs ranked at a time: their scores stay in the cache
 
 
 def choose_penalty(links, targets, n_components, rng, generator, device, negative_weight="auto"):
@@ -34,27 +34,39 @@ def choose_penalty(links, targets, n_components, rng, generator, device, negativ
     at = (_START[0] if negative_weight == "auto" else 0, _START[1])
     if not trial.can_score:
         return _penalty(weights, at), None, False
-    first_sweeps, trial_sweeps = (4, 2) if links.nnz < _SMALL else (3, 1)
-    scores = {}
+    at, interrupted = _walk(trial, weights, at)
+    return _penalty(weights, at), trial.table, interrupted
+
+
+def _walk(trial, weights, at):
+    """From `at` to a better neighbour on the grid until there is none, and whether Ctrl-C came."""
+    steps = list(_STEPS)
     try:
-        scores[at] = trial.score(_penalty(weights, at), first_sweeps)
+        gains = {at: trial.gains(_penalty(weights, at), _FIRST_SWEEPS)}
         trial.keep()
-        while len(scores) < _MAX_TRIALS:
-            for step in ((0, 1), (0, -1), (1, 0), (-1, 0)):
+        while len(gains) < _MAX_TRIALS:
+            for step in steps:
                 new = (at[0] + step[0], at[1] + step[1])
                 on_grid = 0 <= new[0] < len(weights) and 0 <= new[1] < len(_RIDGES)
-                if not on_grid or new in scores:
+                if not on_grid or new in gains:
                     continue
-                scores[new] = trial.score(_penalty(weights, new), trial_sweeps)
-                if scores[new] > scores[at] * _MARGIN:
+                gains[new] = trial.gains(_penalty(weights, new), 1)
+                if _is_better(gains[new], gains[at]):
                     at = new
                     trial.keep()
+                    steps.sort(key=lambda other: other != step)  # go on in the same direction
                     break
             else:
                 break  # no neighbour is better
     except KeyboardInterrupt:
-        return _penalty(weights, at), trial.table, True
-    return _penalty(weights, at), trial.table, False
+        return at, True
+    return at, False
+
+
+def _is_better(gains, others):
+    """Whether the sum is larger by a standard error: few held-back pairs cannot tell more."""
+    difference = gains - others
+    return difference.sum() > difference.std() * len(difference) ** 0.5
 
 
 def _penalty(weights, at):
@@ -97,36 +109,48 @@ class _Trial:
         )
         self._where = torch.from_numpy(where).to(device)
         # A row counts once, however many of its links are held back.
-        self._share = torch.from_numpy(1 / count[where] / len(count)).to(device)
+        self._share = 1 / count[where] / len(count)
         self._columns = torch.from_numpy(columns).to(device)
-        ranked = np.arange(links.shape[1])
-        if len(ranked) > _MAX_RANKED:
-            ranked = np.sort(rng.choice(len(ranked), _MAX_RANKED, replace=False))
-        self._ranked = torch.from_numpy(ranked).to(device)
-        # Neither known links nor the held-back one itself are competitors.
-        own = sparse.csr_matrix(
-            (np.ones(len(rows), np.float32), (np.arange(len(rows)), columns)),
-            shape=(len(rows), links.shape[1]),
-        )
-        left_out = (known[rows] + own)[:, ranked].tocoo()
-        self._left_out = tuple(
-            torch.from_numpy(c.astype(np.int64)).to(device) for c in left_out.coords
-        )
+        self._draw_competitors(known[rows], columns, rng, device)
 
-    def score(self, penalty, n_sweeps):
-        """Mean of 1 / log2(1 + rank) over the held-back links."""
+    def _draw_competitors(self, known, columns, rng, device):
+        """Whom each held-back pair is ranked among: neither known links nor itself."""
+        n_ranked = min(known.shape[1], _MAX_RANKED)
+        ranked = np.sort(rng.choice(known.shape[1], n_ranked, replace=False))
+        self._ranked = torch.from_numpy(ranked).to(device)
+        own = sparse.csr_matrix(
+            (np.ones(len(columns), np.float32), columns, np.arange(len(columns) + 1)),
+            shape=known.shape,
+        )
+        left_out = (known + own)[:, ranked]
+        self._left_out = [
+            tuple(
+                torch.from_numpy(codes.astype(np.int64)).to(device)
+                for codes in left_out[start : start + _BLOCK].tocoo().coords
+            )
+            for start in range(0, len(columns), _BLOCK)
+        ]
+        self._n_left_out = np.diff(left_out.indptr)
+
+    def gains(self, penalty, n_sweeps):
+        """1 / log2(1 + rank) of each held-back link, times its share in the mean."""
         v, interrupted = sweep(self._left, self._right, self.table, penalty, n_sweeps)
         if interrupted:
             raise KeyboardInterrupt
         self._last = v
         x = self._asked.solve(v, penalty)[0].index_select(0, self._where)
-        true = (x * v.index_select(0, self._columns)).sum(1)
-        scores = x @ v.index_select(0, self._ranked).T
-        scores[self._left_out] = -torch.inf
-        true = true[:, None]
-        above = (scores > true).sum(1).double() + 0.5 * (scores == true).sum(1).double()
-        above *= len(v) / len(self._ranked)
-        return float((self._share / torch.log2(2 + above)).sum())
+        true = (x * v.index_select(0, self._columns)).sum(1, keepdim=True)
+        ranked = v.index_select(0, self._ranked).T
+        balance = []  # competitors above less those below
+        blocks = zip(x.split(_BLOCK), true.split(_BLOCK), self._left_out, strict=True)
+        for some, own, left_out in blocks:
+            ahead = torch.addmm(-own, some, ranked)
+            ahead[left_out] = 0
+            balance.append(ahead.sign_().sum(1))
+        balance = torch.cat(balance).double().cpu().numpy()
+        n_ranked = len(self._ranked)
+        above = (n_ranked - self._n_left_out + balance) / 2  # of ties one half
+        return self._share / np.log2(2 + above * (len(v) / n_ranked))
 
     def keep(self):
         """Start the next trials from the table of the last one, unless its penalty emptied it."""
@@ -138,7 +162,7 @@ def _hold_back(links, targets, rng):
     """Rows and columns of all links, and which to hold back: entities keep one, links two."""
     coo = links.tocoo()
     rows, columns = (codes.astype(np.int64) for codes in coo.coords)
-    n_held = int(min(max(_HELD_SHARE * links.nnz, _ENOUGH_HELD), 0.1 * links.nnz, _MAX_HELD))
+    n_held = int(min(max(_HELD_SHARE * links.nnz, _MIN_HELD), 0.1 * links.nnz, _MAX_HELD))
     order = rng.permutation(links.nnz)
     if targets is not None:
         order = order[targets.data[order] > 0.5]
