@@ -12,7 +12,7 @@ from sklearn.utils.validation import validate_data
 
 from ._columns import as_floats, read_table, select_categorical
 from ._cross_fitting import assign_folds, drop_empty_folds
-from ._links_records import LinkPairs, LinkSpec
+from ._links_records import LinkPairs, LinkSpec, link_matrix
 from ._numeric import learn_scaling, scale
 from ._records import NetworkSpec, TrainingPlan, TrainingTable
 from ._target import read_target, refuse_missing, start_output
@@ -441,8 +441,20 @@ def fit_links(estimator, X, y, sample_weight):
             "ridge": trained.ridge,
             "ridge_power": trained.ridge_power,
         },
+        "_links": _kept_links(pairs) if trained.solver == "exact" else None,
     }
     return Fitted(columns, attributes=attributes)
+
+
+def _kept_links(pairs):
+    """The links of each left entity, as `explain` reads them; None stands for all ones."""
+    links, targets = link_matrix(pairs)
+    return {
+        "indptr": links.indptr,
+        "indices": links.indices,
+        "weights": None if (links.data == 1).all() else links.data,
+        "targets": None if targets is None else targets.data,
+    }
 
 
 def _read_link_values(estimator, y, n_rows):

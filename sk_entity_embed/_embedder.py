@@ -5,6 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 import pandas as pd
+from scipy import sparse
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.model_selection import BaseCrossValidator
@@ -14,10 +15,11 @@ from sklearn.utils.validation import check_array, check_is_fitted
 from . import _persistence
 from ._base import fit_links, fit_network, read_columns
 from ._cross_fitting import out_of_fold_vectors
+from ._fold_in import explain, fold_in
 from ._head import forward
 from ._neighbors import make_searcher
 from ._numeric import scale
-from ._recommend import EntityColumn, kneighbors, most_similar
+from ._recommend import EntityColumn, kneighbors, most_similar, new_column, read_new, rows_of
 from ._target import Target
 from ._validation import (
     Interval,
@@ -526,13 +528,129 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         j = self._column(column)
+        return self._vectors_frame(j, self.categories_[j], self.embeddings_[j])
+
+    def _vectors_frame(self, j, entities, vectors):
         name = self._names[self._embedded[j]]
-        width = self.n_components_[j]
         return pd.DataFrame(
-            self.embeddings_[j],
-            index=pd.Index(self.categories_[j], name=name),
-            columns=[f"{name}_{i}" for i in range(width)],
+            vectors,
+            index=pd.Index(entities, name=name),
+            columns=[f"{name}_{i}" for i in range(vectors.shape[1])],
         )
+
+    # -- use 3: new entities and reasons, for links ------------------------------------------------
+
+    def embed_new(self, links, *, column=None):
+        """Give vectors to entities that were not in `fit`, from their links alone.
+
+        A vector solves the least squares that the fit solved for known entities, so an entity of the first column with
+        the links it had in `fit` gets the vector it has. For the second column it gets a slightly newer one: its
+        table was solved last but one. Needs ``interaction="dot"`` and the exact solver.
+
+        Parameters
+        ----------
+        links : dict
+            For each new name the list of its links: entities of the other column. Unknown ones are left out.
+        column : str or int, default=None
+            Column that the new entities belong to. None: the first.
+
+        Returns
+        -------
+        vectors : DataFrame of shape (n_new, n_components)
+            New names as index, as `embedding` gives those of known entities.
+
+        Raises
+        ------
+        ValueError
+            If the vectors were not learned from links by the exact solver.
+        TypeError
+            If `links` is not a dict.
+        KeyError
+            If none of the links of a new entity is known; the message offers the closest spellings.
+        """
+        check_is_fitted(self)
+        j = self._column(column)
+        return self._vectors_frame(j, *self._fold_new(j, links))
+
+    def _fold_new(self, j, links):
+        """Names and vectors of new entities of a column."""
+        self._check_exact()
+        names, indptr, indices = read_new(links, self._entities(1 - j))
+        return names, fold_in(self.embeddings_[1 - j], indptr, indices, **self._fold_in)
+
+    def _check_exact(self):
+        if self.interaction != "dot" or vars(self).get("_links") is None:
+            solver = self.solver_ if self.interaction == "dot" else None
+            got = f"interaction={self.interaction!r}" + (f", solver {solver!r}" if solver else "")
+            raise ValueError(
+                "This needs vectors that the exact solver learned from links: interaction='dot', solver 'exact'; "
+                f"got {got}."
+            )
+
+    def explain(self, a, b, *, column=None, n=None):
+        """List the links that make two entities near, and what each adds to their similarity.
+
+        The vector of the exact solver is a sum over an entity's own links, and so is every product with it. Each link
+        gets the mean of its parts in the two sums. Needs ``interaction="dot"`` and the exact solver. Exact for the
+        first column; for the second it tells of the vectors that `embed_new` would give.
+
+        Parameters
+        ----------
+        a, b : category
+            Two entities of one column.
+        column : str or int, default=None
+            Their column. None: the first.
+        n : int, default=None
+            Links to list, None: all that one of the two has.
+
+        Returns
+        -------
+        links : DataFrame
+            Columns entity (of the other column), shared (whether both have it) and part. Shared ones come first, then
+            by part, largest first. All parts add up to the similarity: the cosine, or the product with
+            ``metric="dot"``.
+
+        Raises
+        ------
+        ValueError
+            If the vectors were not learned from links by the exact solver, or `metric` is "euclidean".
+        KeyError
+            If a name is not known; the message offers the closest spellings.
+        """
+        check_is_fitted(self)
+        self._check_exact()
+        j = self._column(column)
+        if n is not None and (not isinstance(n, Integral) or n < 1):
+            raise ValueError(f"n must be None or an integer of at least 1, got {n!r}.")
+        links = self._cached(("links", j), lambda: self._links_of(j))
+        of_a, of_b = (_of_row(links, row) for row in rows_of(self._entities(j), [a, b]))
+        told = explain(
+            self.embeddings_[1 - j],
+            *(field for both in zip(of_a, of_b) for field in both),
+            metric=self.metric,
+            **self._fold_in,
+        )
+        order = np.argsort(~told.shared, kind="stable")[:n]
+        return pd.DataFrame(
+            {
+                "entity": self.categories_[1 - j][told.links[order]],
+                "shared": told.shared[order],
+                "part": told.parts[order],
+            }
+        )
+
+    def _links_of(self, j):
+        """The links of every entity of a column, as row starts, codes, weights and targets."""
+        kept = self._links
+        if j == 0:
+            return kept["indptr"], kept["indices"], kept["weights"], kept["targets"]
+        shape = tuple(len(c) for c in self.categories_)
+        places = np.arange(len(kept["indices"]))
+        by_row = sparse.csr_matrix((places, kept["indices"], kept["indptr"]), shape=shape).tocsc()
+        weights, targets = (
+            None if kept[key] is None else kept[key][by_row.data] for key in ("weights", "targets")
+        )
+        return by_row.indptr, by_row.indices, weights, targets
 
     # -- use 2: neighbours -------------------------------------------------------------------------
 
@@ -598,8 +716,9 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
 
         Parameters
         ----------
-        entities : category or list of categories
-            One name, or several: a list for each, or one for all with ``combine="mean"``.
+        entities : category, list of categories or dict
+            One name, or several: a list for each, or one for all with ``combine="mean"``. A dict names new entities
+            by their links, as in `embed_new`: ``{"My book": ["tolstoy", "russia"]}``.
         n : int, default=10
             Entities in each list.
         column : str or int, default=None
@@ -613,7 +732,7 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         combine : {"mean"}, default=None
             "mean": one list for all `entities` together ("I liked these three").
         negative : category or list of categories, default=None
-            Move away from these.
+            Move away from these. Not with a dict of new entities.
         popularity : float, default=0.0
             What being common costs in the ranking: ``popularity`` for the commonest entity, less for rarer ones, by
             the logarithm of the count.
@@ -648,9 +767,17 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         j = self._column(column)
+        source, target = self._entities(j), None
+        if isinstance(entities, dict):
+            if negative is not None:
+                raise ValueError(
+                    "negative= moves away from known entities, not together with new ones."
+                )
+            source, target = new_column(source.name, *self._fold_new(j, entities)), source
+            entities = source.categories
         if among is None:
             metric = metric or self.metric
-            target, searcher = None, self._searcher(j, metric)
+            searcher = self._searcher(j, metric)
         else:
             if self.interaction != "dot":
                 raise ValueError(
@@ -658,10 +785,10 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
                 )
             k = self._column(among)
             metric = metric or "dot"
-            target = None if k == j else self._entities(k)
+            target = target if k == j else self._entities(k)
             searcher = self._searcher(k, metric)
         return most_similar(
-            self._entities(j),
+            source,
             entities,
             n,
             target=target,
@@ -819,5 +946,22 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
 
 
 _OF_ONE_INTERACTION = frozenset(
-    ["biases_", "intercept_", "solver_", "loss_", "_fold_in", "_head", "_scaling", "_target"]
+    [
+        "biases_",
+        "intercept_",
+        "solver_",
+        "loss_",
+        "_fold_in",
+        "_links",
+        "_head",
+        "_scaling",
+        "_target",
+    ]
 )
+
+
+def _of_row(links, row):
+    """Codes, weights and targets of the links of one entity."""
+    indptr, *fields = links
+    own = slice(indptr[row], indptr[row + 1])
+    return [None if field is None else field[own] for field in fields]

@@ -104,6 +104,8 @@ def explain(
     links_b,
     weights_a=None,
     weights_b=None,
+    targets_a=None,
+    targets_b=None,
     *,
     negative_weight,
     ridge,
@@ -124,6 +126,8 @@ def explain(
         Rows of `other_vectors`.
     weights_a, weights_b : ndarray, default=None
         Confidences of the links; None is 1 for all.
+    targets_a, targets_b : ndarray, default=None
+        1 for a link, 0 for a known non-link, which adds nothing; None is 1 for all.
     negative_weight, ridge, ridge_power, confidence : float
         The numbers of `TrainedLinks` with these names.
     metric : {"cosine", "dot"}, default="cosine"
@@ -138,12 +142,13 @@ def explain(
     numbers = (negative_weight, ridge, ridge_power, confidence)
     v = np.asarray(other_vectors, np.float64)
     links_a, links_b = np.asarray(links_a, np.int64), np.asarray(links_b, np.int64)
-    a, b = _system(v, links_a, weights_a, *numbers), _system(v, links_b, weights_b, *numbers)
-    x_a, x_b = (np.linalg.solve(s, (c[:, None] * near).sum(axis=0)) for s, c, near in (a, b))
+    a = _system(v, links_a, weights_a, targets_a, *numbers)
+    b = _system(v, links_b, weights_b, targets_b, *numbers)
+    x_a, x_b = (np.linalg.solve(system, t @ near) for system, t, near in (a, b))
     links = np.union1d(links_a, links_b)
     parts = np.zeros(len(links))
-    for (system, c, near), own, other in ((a, links_a, x_b), (b, links_b, x_a)):
-        part = c * (near @ np.linalg.solve(system, other))
+    for (system, t, near), own, other in ((a, links_a, x_b), (b, links_b, x_a)):
+        part = t * (near @ np.linalg.solve(system, other))
         np.add.at(parts, np.searchsorted(links, own), part / 2)
     if metric == "cosine":
         parts /= max(np.linalg.norm(x_a) * np.linalg.norm(x_b), 1e-12)
@@ -154,8 +159,8 @@ def explain(
     return Explanation(links[order], parts[order], shared[order], float(parts.sum()))
 
 
-def _system(v, links, weights, negative_weight, ridge, ridge_power, confidence):
-    """The matrix A of an entity, the confidences of its links and their vectors."""
+def _system(v, links, weights, targets, negative_weight, ridge, ridge_power, confidence):
+    """The matrix A of an entity, the confidences times targets of its links and their vectors."""
     c = np.full(len(links), float(confidence))
     if weights is not None:
         c *= weights
@@ -163,4 +168,4 @@ def _system(v, links, weights, negative_weight, ridge, ridge_power, confidence):
     strength = ridge * (c.sum() + negative_weight * len(v)) ** ridge_power
     system = negative_weight * (v.T @ v) + near.T @ (c[:, None] * near)
     system[np.diag_indices_from(system)] += max(strength, 1e-12)
-    return system, c, near
+    return system, c if targets is None else c * targets, near

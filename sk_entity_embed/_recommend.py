@@ -100,7 +100,7 @@ def kneighbors(
     if X is None:
         rows = np.arange(len(source.categories))
     else:
-        rows = _rows_of(source, _as_names(X))
+        rows = rows_of(source, _as_names(X))
     distances, indices = _searcher(source, metric, searcher).search(
         source.vectors[rows], n_neighbors, exclude=rows if leave_out_itself else None
     )
@@ -169,8 +169,8 @@ def most_similar(
     if metric is None:
         metric = "cosine" if same_column else "dot"
     _check_request(n, combine, popularity, metric)
-    rows = _rows_of(source, _as_names(entities))
-    away = _rows_of(source, _as_names(negative, none=()))
+    rows = rows_of(source, _as_names(entities))
+    away = rows_of(source, _as_names(negative, none=()))
     points = _query_points(source.vectors, rows, away, metric, combine)
     own = [rows] if combine else list(rows[:, None])
     allowed, left_out = _choices(target, candidates, exclude, own, away, same_column)
@@ -178,6 +178,62 @@ def most_similar(
     found = _search_each(search, points, n, allowed, left_out, len(target.categories))
     labels = _joined(source, rows, away) if combine else source.categories[rows]
     return _as_frame(labels, found, target)
+
+
+def read_new(links, other):
+    """Read new entities that are given by their links, as `fold_in` wants them.
+
+    Parameters
+    ----------
+    links : dict
+        For each new name the list of its links.
+    other : EntityColumn
+        Column of the links. Those that are not in it are left out.
+
+    Returns
+    -------
+    names : ndarray of shape (n_new,), object
+        The new names.
+    indptr, indices : ndarray
+        The links of new entity i are ``indices[indptr[i]:indptr[i + 1]]``.
+
+    Raises
+    ------
+    TypeError
+        If `links` is no dict of lists.
+    UnknownEntityError
+        A KeyError, if none of the links of a new entity is known.
+    """
+    if not isinstance(links, dict):
+        raise TypeError(
+            "New entities are given as a dict from name to list of links, such as "
+            f"{{'My book': ['tolstoy', 'russia']}}; got {type(links).__name__}."
+        )
+    names = np.empty(len(links), dtype=object)
+    names[:] = list(links)
+    rows = []
+    for name, values in links.items():
+        values = _as_names(values)
+        found = np.asarray(other.lookup(values), dtype=np.int64) - 1 if values else np.empty(0)
+        if not (found >= 0).any():
+            reason = _unknown_message(other, values, found) if values else "Its list is empty."
+            raise UnknownEntityError(f"{name!r} has no known link. {reason}")
+        rows.append(found[found >= 0])
+    indptr = np.cumsum([0, *map(len, rows)])
+    return names, indptr, np.concatenate([np.empty(0, np.int64), *rows])
+
+
+def new_column(name, names, vectors):
+    """Make a column of new entities, to search from."""
+    place = {entity: i + 1 for i, entity in enumerate(names)}
+    return EntityColumn(
+        name=name,
+        categories=names,
+        vectors=vectors,
+        counts=np.zeros(len(names), dtype=np.int64),
+        lookup=lambda values: [place.get(value, 0) for value in values],
+        infrequent=np.empty(0, dtype=object),
+    )
 
 
 def closest_spellings(name, categories, limit=3):
@@ -270,7 +326,7 @@ def _as_names(names, none=(None,)):
     return list(names)
 
 
-def _rows_of(column, names):
+def rows_of(column, names):
     """Positions of the names in the column, or an error that helps."""
     rows = np.asarray(column.lookup(names), dtype=np.int64) - 1 if names else np.empty(0, np.int64)
     if (rows < 0).any():
@@ -316,7 +372,7 @@ def _unit(vectors):
 
 def _choices(target, candidates, exclude, own, away, same_column):
     """Rows of the target that may be found (None: all), and those left out for each query."""
-    common = _rows_of(target, _as_names(exclude, none=()))
+    common = rows_of(target, _as_names(exclude, none=()))
     if same_column:
         common = np.union1d(common, away)
     else:
@@ -326,7 +382,7 @@ def _choices(target, candidates, exclude, own, away, same_column):
     if candidates is None:
         allowed = np.arange(len(target.categories))
     else:
-        allowed = np.unique(_rows_of(target, _as_names(candidates)))
+        allowed = np.unique(rows_of(target, _as_names(candidates)))
     allowed = np.setdiff1d(allowed, common)
     return allowed, [np.intersect1d(rows, allowed) for rows in own]
 
