@@ -5,8 +5,8 @@
 
 Three tables, all from one run, the methods taking turns and the medians compared:
 
-rows     rows per CPU second of an epoch: ours (cv=None), ours cross-fitted, the loop that a tutorial would write (DataLoader,
-         nn.Embedding, Adam), the same loop without DataLoader, and the limit: the bare matrix products of that network.
+rows     rows per CPU second of an epoch: ours (cv=None), ours cross-fitted, the loop that a tutorial would write
+         (DataLoader, nn.Embedding, Adam), the same loop without DataLoader, and the limit: the bare matrix products of that network.
          Same layers, widths and batch size for all.
 step     CPU time of a step at 1e3 to 1e6 categories in one column.
 fit      CPU seconds of the default `fit_transform` from data frame to vectors.
@@ -17,12 +17,13 @@ The data are drawn at random with a planted effect of each category: speed does 
 
 import statistics
 import time
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 import torch
-from torch import nn
 from _harness import parse, record
+from torch import nn
 
 from sk_entity_embed import EntityEmbedder
 
@@ -74,7 +75,7 @@ class PlainNetwork(nn.Module):
         self.tables = nn.ModuleList(nn.Embedding(n, w) for n, w in zip(n_codes, widths))
         sizes = [sum(widths), *hidden]
         layers = []
-        for fan_in, fan_out in zip(sizes[:-1], sizes[1:]):
+        for fan_in, fan_out in pairwise(sizes):
             layers += [nn.Linear(fan_in, fan_out), nn.ReLU(), nn.Dropout(0.1)]
         self.body = nn.Sequential(*layers, nn.Linear(sizes[-1], 1))
 
@@ -108,7 +109,7 @@ def plain_loop(codes, y, n_codes, widths, hidden, batch_size, n_steps, loader):
 def bare_products(widths, hidden, batch_size):
     """Seconds per row of the matrix products of a step, forward and backward."""
     sizes = [sum(widths), *hidden, 1]
-    weights = [torch.randn(a, b) for a, b in zip(sizes[:-1], sizes[1:])]
+    weights = [torch.randn(a, b) for a, b in pairwise(sizes)]
     inputs = [torch.randn(batch_size, s) for s in sizes]
     seconds = []
     for _ in range(60):
@@ -146,7 +147,9 @@ def compare_rows(arguments):
     codes = np.stack([X[c].cat.codes.to_numpy() for c in X], axis=1).astype(np.int64)
     batch_size, n_steps = arguments.batch_size, 10 if arguments.quick else 60
     methods = {
-        "DataLoader + Adam": lambda: plain_loop(codes, y, n_categories, widths, hidden, batch_size, n_steps, True),
+        "DataLoader + Adam": lambda: plain_loop(
+            codes, y, n_categories, widths, hidden, batch_size, n_steps, True
+        ),
         "loop without DataLoader": lambda: plain_loop(
             codes, y, n_categories, widths, hidden, batch_size, n_steps, False
         ),
@@ -185,7 +188,9 @@ def compare_steps(arguments):
             X = X.iloc[np.arange(len(big)) % n_rows].reset_index(drop=True)
             X["big"] = big
             y_big = y[np.arange(len(big)) % n_rows]
-            seconds[n].append(ours(X.astype({"big": "str"}), y_big, (128, 64), (8, 4, 10), 512, 3, None))
+            seconds[n].append(
+                ours(X.astype({"big": "str"}), y_big, (128, 64), (8, 4, 10), 512, 3, None)
+            )
     base = statistics.median(seconds[sizes[0]])
     return [
         {

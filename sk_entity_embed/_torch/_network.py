@@ -21,8 +21,8 @@ _ALL = slice(None)
 PERIODIC_FREQUENCIES = 8  # DESIGN section 4; frequencies, outputs and scale of the numeric features
 PERIODIC_OUTPUTS = 4
 PERIODIC_SCALE = 0.3
-# Standard deviation of the vectors' start. Larger starts (0.05) let trees recognise a category by its noise, and so read
-# from its fold vectors which label each of them left out; the score of the vectors is the same.
+# Standard deviation of the vectors' start. Larger starts (0.05) let trees recognise a category by its noise, and so
+# read from its fold vectors which label each of them left out; the score of the vectors is the same.
 TABLE_SCALE = 0.005
 
 
