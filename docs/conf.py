@@ -1,5 +1,6 @@
 """Settings of Sphinx. Nothing is fetched: the pages build without a network."""
 
+import sys
 from pathlib import Path
 
 import sk_entity_embed
@@ -34,15 +35,18 @@ html_title = "sk_entity_embed"
 html_theme_options = {"show_prev_next": False, "navbar_end": ["theme-switcher"]}
 html_sidebars = {"getting_started": [], "how_it_works": [], "api": []}
 
-# Examples are scripts examples/plot_*.py, run in order, each in a fresh state.
+# Examples are scripts examples/plot_*.py, run one after the other.
+sys.path.insert(0, str(Path(__file__).parent))  # for gallery_order
 EXAMPLES = Path(__file__).parents[1] / "examples"
 if any(EXAMPLES.glob("plot_*.py")):
     extensions.append("sphinx_gallery.gen_gallery")
     sphinx_gallery_conf = {
         "examples_dirs": str(EXAMPLES),
         "gallery_dirs": "auto_examples",
+        "within_subsection_order": "gallery_order.ExampleOrder",
         "filename_pattern": r"/plot_",
         "download_all_examples": False,
+        "remove_config_comments": True,
         "show_memory": False,
         "show_signature": False,
         "plot_gallery": "True",

@@ -43,18 +43,16 @@ recipes = {
 for name, embedder in recipes.items():
     start = time.process_time()
     embedder.fit(data.pairs)
-    print(
-        f"{name}: {time.process_time() - start:.1f} CPU seconds, solver_ {embedder.solver_}, loss_ {embedder.loss_}"
-    )
+    seconds = time.process_time() - start
+    print(f"{name}: {embedder.solver_}, {embedder.loss_}, {seconds:.1f} CPU seconds")
 
 # %%
 # .. note::
 #    The article's own data (37,020 books, 772,798 pairs after its cleaning) are Wikipedia's text and are
 #    not shipped. With the file of the article, one JSON record a line, the same page runs on them:
-#    ``data = load_wikipedia_books(path)``; the cleaning is the article's. The books below are 1,032
-#    classics with links written by hand: a twentieth of the pairs a book, so the absolute values of
-#    cosines and times cannot be compared with those in the article, but the two columns with each
-#    other can.
+#    ``data = load_wikipedia_books(path)``; the cleaning is the article's. The books here are 1,032 classics
+#    with links written by hand, a fiftieth of the article's pairs. So compare the two recipes with each other,
+#    not with the figures in the article.
 
 
 # %%

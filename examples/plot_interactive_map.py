@@ -40,6 +40,7 @@ page
 # What the page lists is what Python says: both come from ``kneighbors``.
 print(page)
 print(embedder.most_similar("War and Peace", n=3)["entity"].tolist())
+# sphinx_gallery_thumbnail_path = "_static/map.png"
 
 # %%
 # What we saw

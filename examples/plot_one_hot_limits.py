@@ -84,8 +84,7 @@ for ax, (name, vectors) in zip(axes, frames.items()):
             va="center",
             color=shade,
         )
-    ax.set(xticks=range(len(titles)), yticks=range(len(titles)), title=f"cosine, {name}")
-    ax.set_xticklabels([])
+    ax.set(xticks=[], yticks=range(len(titles)), title=f"cosine, {name}")
     ax.set_yticklabels(titles)
 figure.colorbar(image, ax=axes, shrink=0.8)
 plt.show()

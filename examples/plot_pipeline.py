@@ -97,7 +97,8 @@ for ax, target in zip(axes, targets):
         table.loc["the network itself", "none needed"], color="black", linewidth=1, linestyle=":"
     )
     ax.set(xlabel="", ylabel="R2 on new rows (dotted: the network itself)")
-axes[1].legend(loc="lower right", title="", framealpha=1)
+axes[0].legend(loc="upper left", title="", frameon=False)
+axes[0].set_ylim(0, 1.15)
 plt.show()
 
 # %%
