@@ -6,7 +6,8 @@
 Three tables, all from one run, the methods taking turns and the medians compared:
 
 rows     rows per CPU second of an epoch: ours (cv=None), ours cross-fitted, the loop that a tutorial would write
-         (DataLoader, nn.Embedding, Adam), the same loop without DataLoader, and the limit: the bare matrix products of that network.
+         (DataLoader, nn.Embedding, Adam), the same loop without DataLoader, and the limit: the bare matrix products of
+         that network.
          Same layers, widths and batch size for all.
 step     CPU time of a step at 1e3 to 1e6 categories in one column.
 fit      CPU seconds of the default `fit_transform` from data frame to vectors.

@@ -298,11 +298,10 @@ def make_plan(estimator, n_rows, random_state):
 
 
 def auto_batch_size(n_rows):
-    """An eighth of a small table; from 2,048 rows 256, growing to 4,096 as the table does."""
-    batch_size = 256
-    while batch_size < 4096 and 40 * batch_size < n_rows:
-        batch_size *= 2
-    return min(batch_size, max(32, n_rows // 8))
+    """An eighth of a small table; from 2,048 rows 256, growing with the root of the rows to 4,096."""
+    if n_rows < 2048:
+        return max(32, n_rows // 8)
+    return int(np.clip(2 ** np.floor(np.log2(512 * np.sqrt(n_rows / 20_000))), 256, 4096))
 
 
 def auto_epochs(n_rows, batch_size):

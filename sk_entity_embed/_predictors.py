@@ -238,12 +238,12 @@ class EntityEmbeddingClassifier(ClassifierMixin, _NetworkPredictor):
         batch_size="auto",
         learning_rate="auto",
         weight_decay="auto",
-        class_weight=None,
         early_stopping=False,
         validation_fraction=0.1,
         patience=5,
         device="auto",
         random_state=None,
+        class_weight=None,
     ):
         super().__init__(
             categorical_features=categorical_features,
@@ -421,13 +421,13 @@ class EntityEmbeddingRegressor(MultiOutputMixin, RegressorMixin, _NetworkPredict
         batch_size="auto",
         learning_rate="auto",
         weight_decay="auto",
-        loss="squared_error",
-        quantile=0.5,
         early_stopping=False,
         validation_fraction=0.1,
         patience=5,
         device="auto",
         random_state=None,
+        loss="squared_error",
+        quantile=0.5,
     ):
         super().__init__(
             categorical_features=categorical_features,
