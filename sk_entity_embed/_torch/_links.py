@@ -20,6 +20,10 @@ from ._links_sgd import Cosine, Factorization, Recipe, Softmax, run_epochs
 _KINDS = ("links", "binary", "rating")
 _LOSSES = ("auto", "softmax", "logistic", "squared_error")
 _SWEEPS = 6  # besides those of the search; more change little that bench_links.py can see
+_MANY, _SWEEPS_OF_MANY = (
+    250_000,
+    4,
+)  # pairs above which two sweeps fewer do, for a third of the time
 
 
 def train_links(pairs, spec, *, seed, device="cpu", on_epoch=None):
@@ -143,14 +147,15 @@ def _warn_interrupted(n_epochs):
 def _train_exact(pairs, spec, loss, seed, device, diary):
     generator = torch.Generator().manual_seed(seed)
     links, targets = link_matrix(pairs)
-    d, n_sweeps, interrupted = spec.n_components, _SWEEPS, False
+    d, interrupted = spec.n_components, False
+    n_sweeps = _SWEEPS if links.nnz <= _MANY else _SWEEPS_OF_MANY
     penalty, v = _given_penalty(spec), None
     if penalty is None:
         rng = np.random.default_rng(seed)
         penalty, v, interrupted = choose_penalty(
             links, targets, d, rng, generator, device, spec.negative_weight
         )
-        n_sweeps = 1 if interrupted else _SWEEPS
+        n_sweeps = 1 if interrupted else n_sweeps
     if v is None:
         v = start_table(pairs.n_right, d, generator, device)
     if spec.max_epochs != "auto":

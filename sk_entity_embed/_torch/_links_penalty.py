@@ -17,7 +17,7 @@ _POWER = 0.5
 _START = (1, 2)
 _STEPS = ((0, -1), (0, 1), (1, 0), (-1, 0))
 _FIRST_SWEEPS, _MAX_TRIALS = 4, 8  # the later trials sweep once, from the best table so far
-_MAX_PAIRS = 250_000  # more are not needed to choose; entities are drawn until there are as many
+_MAX_PAIRS, _SAMPLE = 250_000, 150_000  # of more pairs, entities with about 150,000 choose
 _MAX_RANKED = 10_000  # entities that a held-back pair is ranked among
 _HELD_SHARE, _MIN_HELD, _MAX_HELD = 0.02, 1000, 2000
 _BLOCK = 128  # held-back pairs ranked at a time: their scores stay in the cache
@@ -77,7 +77,7 @@ def _sample(links, targets, rng):
     """Some entities with all their links where there are more pairs than needed."""
     if links.nnz <= _MAX_PAIRS:
         return links, targets
-    rows = rng.permutation(links.shape[0])[: int(links.shape[0] * _MAX_PAIRS / links.nnz) + 1]
+    rows = rng.permutation(links.shape[0])[: int(links.shape[0] * _SAMPLE / links.nnz) + 1]
     return links[rows], None if targets is None else targets[rows]
 
 
