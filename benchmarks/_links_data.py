@@ -171,16 +171,19 @@ def _wiki_authors(data):
     return has, np.array(states)
 
 
-def mates_precision(data, has, held, vectors, n=10, block=1024):
+def mates_precision(data, has, held, vectors, n=10, block=1024, queries=None):
     """Share of the n nearest by cosine that share a value of `has`, for items with n mates.
 
-    Only items that still have a link in training take part.
+    Only items that still have a link in training take part; `queries` are those asked, None: all.
     """
     trained = np.bincount(data.left[~held], minlength=data.n_left) > 0
     has = sparse.csr_matrix(sparse.diags(trained.astype(np.float32)) @ has)
     unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
     total = count = 0
-    queries = np.flatnonzero(np.diff(has.indptr))
+    asked = np.diff(has.indptr) > 0
+    if queries is not None:
+        asked &= np.isin(np.arange(len(asked)), queries)
+    queries = np.flatnonzero(asked)
     transposed = has.T.tocsr()
     for start in range(0, len(queries), block):
         rows = queries[start : start + block]

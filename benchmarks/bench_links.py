@@ -10,6 +10,8 @@ since ours chooses inside its fit.
     python benchmarks/bench_links.py                        all data, tasks, methods, seeds 0 to 2
     python benchmarks/bench_links.py --data wiki --task author --methods auto,als
     python benchmarks/bench_links.py --scale                seconds by number of pairs (synthetic)
+    python benchmarks/bench_links.py --article              seconds beside the article's method
+    python benchmarks/bench_links.py --fold-in              books left out of training
     python benchmarks/bench_links.py --quick                a smoke test
 
 Peers come from the packages implicit, gensim and lightfm; one that is missing is skipped aloud.
@@ -52,12 +54,17 @@ TARGETS = {
 WIDTH = 50
 
 
-def ours(data, rows, seed, **spec):
+def train(data, rows, seed, **spec):
     """The library's own training."""
     from sk_entity_embed._torch._links import train_links
 
     pairs = LinkPairs(data.left[rows], data.right[rows], None, None, data.n_left, data.n_right)
-    fit = train_links(pairs, LinkSpec(n_components=WIDTH, **spec), seed=seed)
+    return train_links(pairs, LinkSpec(n_components=WIDTH, **spec), seed=seed)
+
+
+def ours(data, rows, seed, **spec):
+    """The two tables of `train`."""
+    fit = train(data, rows, seed, **spec)
     return fit.left_vectors, fit.right_vectors
 
 
@@ -247,6 +254,57 @@ def synthetic(n_pairs, n_left, seed=0):
     return Links("synthetic", left, right, n_left, n_right, kind, ["link"], [], [])
 
 
+def article(out, epochs=15):
+    """Our fit of the article's shape beside the article's method: one of its epochs, times 15."""
+    data = load("article")
+    print(f"\narticle's shape (synthetic): {len(data.left)} pairs, time only")
+    for method, function, times in (
+        ("auto", ours, 1),
+        (
+            f"article, 1 epoch x {epochs}",
+            partial(ours, solver="sgd", loss="squared_error", max_epochs=1),
+            epochs,
+        ),
+    ):
+        cpu = time.process_time()
+        function(data, slice(None), 0)
+        cpu = (time.process_time() - cpu) * times
+        out.append({"data": "article", "task": "time", "method": method, "cpu_seconds": cpu})
+        print(f"    {method:22s} {cpu:7.1f} CPU s", flush=True)
+
+
+def fold_in_held_out(name, seeds, out, share=0.1):
+    """Do the vectors of books left out of training find the author's other books?
+
+    `share` of the items are left out and folded in from their links; p10 over those items, beside
+    p10 of the same items when they are trained on.
+    """
+    from sk_entity_embed._fold_in import fold_in
+
+    data = load(name)
+    has, held = attribute(data, "author")
+    for seed in seeds:
+        asked = np.random.default_rng(seed).random(data.n_left) < share
+        new = asked[data.left]
+        for method, rows in (("trained", ~held), ("folded in", ~held & ~new)):
+            fit = train(data, rows, seed)
+            left = fit.left_vectors.copy()
+            if method == "folded in":
+                links = data.matrix(~held & new)
+                numbers = ("negative_weight", "ridge", "ridge_power", "confidence")
+                vectors = fold_in(
+                    fit.right_vectors,
+                    links.indptr,
+                    links.indices,
+                    **{number: getattr(fit, number) for number in numbers},
+                )
+                left[asked] = vectors[asked]
+            row = mates_precision(data, has, held, left, queries=np.flatnonzero(asked))
+            row = {"data": name, "task": "fold-in", "method": method, "seed": seed} | row
+            out.append(row)
+            print(f"    {name} {method:10s} seed {seed}: p10 {row['p10']:.4f}", flush=True)
+
+
 def scale(sizes, out):
     """Seconds by number of pairs, and by number of entities at one number of pairs."""
     print("\nsynthetic pairs, time only")
@@ -290,6 +348,8 @@ def main():
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--scale", action="store_true", help="time by size only")
+    parser.add_argument("--article", action="store_true", help="time of the article's shape only")
+    parser.add_argument("--fold-in", action="store_true", help="held-out books only")
     parser.add_argument("--quick", action="store_true", help="wiki, few methods, one seed")
     parser.add_argument("--csv", default=None, help="write a row per run to this file")
     args = parser.parse_args()
@@ -299,11 +359,18 @@ def main():
     torch.set_num_threads(args.threads)  # a script may, the library never does
     logging.getLogger("implicit").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", category=RuntimeWarning, module="implicit")
+    ours(synthetic(1000, 100), slice(None), 0)  # imports are no part of a fit
     out = []
     if args.quick:
         methods = ["auto", "sgd_sampled", "popularity", "pmi_svd", "als"]
         compare(["wiki"], [], methods, [0], out)
         scale([(100_000, 10_000)], out)
+        fold_in_held_out("wiki", [0], out)
+    elif args.article:
+        article(out)
+    elif args.fold_in:
+        for name in ("wiki", "attr"):
+            fold_in_held_out(name, list(range(args.seeds)), out)
     elif args.scale:
         sizes = [(100_000, 10_000), (1_000_000, 100_000), (10_000_000, 1_000_000)]
         scale([*sizes, (1_000_000, 10_000), (1_000_000, 1_000_000)], out)
