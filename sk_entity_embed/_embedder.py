@@ -486,7 +486,7 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
 
         Returns
         -------
-        X_original : ndarray of shape (n_samples, n_features_in_)
+        X_original : ndarray of shape (n_samples, n_features)
             The category with the nearest vector (Euclidean) in each embedded column, and the numbers.
 
         Raises
