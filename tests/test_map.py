@@ -341,7 +341,7 @@ def test_search_finds_and_lists_neighbours_as_python_does(visit, books, books_pa
     np.testing.assert_allclose(shown, expected["similarity"], atol=6e-4)
     assert tab.inner_text("#metric") == "cosine similarity"
     pages = books[1].loc["War and Peace", "pages"]
-    assert f"pages\n{pages:,.0f}\n" in tab.inner_text("#details")
+    assert f"pages\n{pages:.0f}\n" in tab.inner_text("#details")
 
 
 def test_search_without_a_match_offers_close_names(visit, books_page):
