@@ -28,7 +28,7 @@ check: lint ## what CI runs: style, types, floors, spelling, docstrings, tests
 lint: $(VENV)/.stamp-dev ## the quick part of check: everything but the tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/pyrefly check
+	$(BIN)/pyrefly check --python-interpreter-path $(BIN)/python
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/codespell
 

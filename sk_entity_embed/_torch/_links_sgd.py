@@ -210,8 +210,10 @@ class Factorization:
         left, right, value, weight = batch.left, batch.right, batch.value, batch.weight
         if value is None:
             value = torch.ones(len(left), device=left.device)
-        if self._k:
-            left, right, value, weight = self._with_negatives(left, right, value, weight)
+        if self._sampler is not None:
+            left, right, value, weight = self._with_negatives(
+                self._sampler, left, right, value, weight
+            )
         u, v = self._left.rows(left), self._right.rows(right)
         z = (u * v).sum(1) + (self._left_bias.rows(left) + self._right_bias.rows(right))[:, 0]
         if self._logistic:
@@ -230,8 +232,8 @@ class Factorization:
         self._right_bias.step(right, g, rate)
         return float(loss.sum())
 
-    def _with_negatives(self, left, right, value, weight):
-        drawn, usable = self._sampler.sample(self._rng, left.cpu().numpy(), self._k)
+    def _with_negatives(self, sampler, left, right, value, weight):
+        drawn, usable = sampler.sample(self._rng, left.cpu().numpy(), self._k)
         n_pairs, device = len(left), left.device
         weight = torch.ones(n_pairs, device=device) if weight is None else weight
         usable = torch.from_numpy(usable.astype(np.float32)).to(device)
@@ -326,11 +328,14 @@ def run_epochs(model, pairs, recipe, rng, device, end_epoch):
 
     `end_epoch(loss, seconds)` may ask to stop. The article's method keeps its rate, as there.
     """
-    left, right, value, weight = (
-        None if a is None else torch.from_numpy(np.ascontiguousarray(a)).to(device)
-        for a in (pairs.left, pairs.right, pairs.value, pairs.weight)
+    left, right = (
+        torch.from_numpy(np.ascontiguousarray(a)).to(device).long()
+        for a in (pairs.left, pairs.right)
     )
-    left, right = left.long(), right.long()
+    value, weight = (
+        None if a is None else torch.from_numpy(np.ascontiguousarray(a)).to(device)
+        for a in (pairs.value, pairs.weight)
+    )
     n_pairs = len(left)
     size = min(recipe.batch_size, n_pairs)
     starts = range(0, n_pairs, size)
