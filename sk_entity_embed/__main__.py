@@ -54,7 +54,7 @@ def _parse(argv):
         help="newline-delimited JSON of Wikipedia's books instead of the classics",
     )
     common.add_argument("--seed", type=int, default=0, help="random_state of the training (0)")
-    common.add_argument("-n", type=int, default=5, help="neighbours a book (5)")
+    common.add_argument("-n", type=_positive, default=5, help="neighbours a book (5)")
     page = argparse.ArgumentParser(add_help=False)
     page.add_argument("--out", default="books.html", help="page to write (books.html)")
     commands = parser.add_subparsers(dest="command")
@@ -71,6 +71,13 @@ def _parse(argv):
         word in ("demo", "similar", "map", "-h", "--help", "--version") for word in argv
     )
     return parser.parse_args(argv if has_command else ["demo", *argv])
+
+
+def _positive(text):
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, got {number}")
+    return number
 
 
 def _load(path):

@@ -361,6 +361,11 @@ def fit_links(estimator, X, y, sample_weight):
     -------
     fitted : Fitted
     """
+    if estimator.add_prediction:
+        raise ValueError(
+            "add_prediction=True needs interaction='mlp'. With 'dot' the score of pairs is what "
+            "most_similar(..., among=) ranks by."
+        )
     columns, attributes = learn_columns(estimator, X)
     names = attributes["categorical_features_"]
     if columns.codes.shape[1] != 2 or columns.numeric.shape[1]:
@@ -477,6 +482,8 @@ def _read_link_values(estimator, y, n_rows):
             f"values like {y[0]!r}."
         )
     y = y.astype(np.float32)
+    if estimator.target_type == "auto" and not set(np.unique(y)) <= {-1.0, 0.0, 1.0}:
+        kind = "continuous"  # two levels of a rating are not links and non-links
     if kind != "binary":
         return y, "rating"
     low, high = y.min(), y.max()

@@ -1,5 +1,6 @@
 """EntityEmbedder: the transformer that replaces categories by learned vectors."""
 
+from dataclasses import replace
 from numbers import Integral, Real
 from typing import ClassVar
 
@@ -62,10 +63,12 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
     categorical_features : "auto", list of str or int, array of bool, or callable, default="auto"
         Columns to embed. "auto": in a data frame those of string, object, categorical, boolean or enum type; if there
         are none, or for an array, all columns. A callable is given the data frame and returns one of the others. The
-        remaining columns must be numeric: they are context for the network and pass through `transform` unchanged.
+        remaining columns must be numeric: they are context for the network and pass through `transform` unchanged, as
+        float32.
     n_components : int, dict or "auto", default="auto"
         Width of the vectors, for all columns or as a dict from column to width. "auto": the fourth root of the number
-        of categories, rounded up, at most 10; for "dot" 50. Never more than there are categories.
+        of categories, rounded up, at most 10; for "dot" 50. Never more than there are categories ("dot": in the
+        larger column).
     target_type : {"auto", "continuous", "binary", "multiclass", "multilabel"}, default="auto"
         What ``y`` is. "auto" follows scikit-learn's ``type_of_target``, for which whole numbers are classes: ratings
         from 1 to 5 need "continuous".
@@ -102,7 +105,7 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         How "dot" draws non-links: evenly, or by count to the power 0.75.
     add_prediction : bool, default=False
         Append the network's prediction to the output of `transform`: numbers in the units of ``y``, log-odds for
-        classes. In `fit_transform` it is out-of-fold, like the vectors.
+        classes. In `fit_transform` it is out-of-fold, like the vectors. Only "mlp".
     solver : {"auto", "exact", "sgd"}, default="auto"
         Of "dot". "exact": least squares with every non-pair as a weak negative, solved one table at a time. "auto":
         exact for links, sgd for ratings.
@@ -149,6 +152,13 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         A record per epoch.
     n_epochs_ : int
         Epochs trained.
+    biases_ : list of ndarray of shape (n_categories,)
+        Only "dot": what each entity adds to the score of its pairs; zeros unless ratings or logistic links were
+        learned.
+    intercept_ : float
+        Only "dot": what every score has in common.
+    solver_, loss_ : str
+        Only "dot": what "auto" became.
     n_features_in_ : int
         Columns seen in `fit`.
     feature_names_in_ : ndarray of str
@@ -787,6 +797,8 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
             metric = metric or "dot"
             target = target if k == j else self._entities(k)
             searcher = self._searcher(k, metric)
+            if metric == "dot" and k != j and np.any(self.biases_[k]):
+                source, target, searcher = self._with_biases(source, target, j, k)
         return most_similar(
             source,
             entities,
@@ -826,6 +838,15 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
             lookup=self._vocabularies[j].lookup,
             infrequent=self._vocabularies[j].infrequent,
         )
+
+    def _with_biases(self, source, target, j, k):
+        """Vectors whose product is the whole score of a pair: product, both biases and the intercept."""
+        own = self.biases_[j][:, None] + np.float32(self.intercept_)
+        left = np.hstack([source.vectors, own, np.ones_like(own)])
+        bias = self.biases_[k][:, None]
+        right = np.hstack([target.vectors, np.ones_like(bias), bias])
+        searcher = self._cached(("scores", k), lambda: make_searcher(right, "dot", self.index))
+        return replace(source, vectors=left), replace(target, vectors=right), searcher
 
     def _searcher(self, j, metric):
         return self._cached(

@@ -1,5 +1,6 @@
 """What y means: its kind, what the loss compares with, and the way back from raw outputs to predictions."""
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,7 @@ from sklearn.preprocessing import LabelEncoder
 from sklearn.utils import assert_all_finite, check_array, column_or_1d
 from sklearn.utils.multiclass import type_of_target
 
+_MANY_CLASSES = 50  # numeric labels from which a warning asks whether they are amounts
 _KINDS = {
     "continuous": "continuous",
     "continuous-multioutput": "continuous",
@@ -134,6 +136,7 @@ def read_target(y, *, target_type="auto", loss="auto", quantile=0.5, sample_weig
                 "indicator; give target_type to choose."
             )
         kind = _KINDS[inferred]
+        _warn_of_many_classes(y, kind)
     elif kind == "binary" and inferred != "binary":
         raise ValueError(f"target_type='binary' needs a y of two classes, got {inferred!r}.")
     elif kind == "multilabel" and inferred != "multilabel-indicator":
@@ -183,6 +186,20 @@ def start_output(target, encoded, weight):
     share = np.clip(np.average(encoded, axis=0, weights=weight), 1e-4, 1 - 1e-4)
     odds = np.log(share) if target.kind == "multiclass" else special.logit(share)
     return tuple(float(x) for x in odds)
+
+
+def _warn_of_many_classes(y, kind):
+    """Numbers such as prices or counts are easily taken for classes."""
+    if kind != "multiclass" or np.asarray(y).dtype.kind not in "iuf":
+        return
+    n_classes = len(np.unique(y))
+    if n_classes > _MANY_CLASSES:
+        warnings.warn(
+            f"y holds {n_classes} different whole numbers and is taken for as many classes. If they are amounts, set "
+            "target_type='continuous'; if they are labels, target_type='multiclass' ends this warning.",
+            UserWarning,
+            stacklevel=2,
+        )
 
 
 def _read_classes(y, kind, loss):

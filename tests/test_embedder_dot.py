@@ -327,3 +327,33 @@ def test_a_loss_that_is_not_finite_is_named(pairs):
     with pytest.raises(FloatingPointError, match="learning_rate"):
         embedder.fit(pairs[0])
     assert not hasattr(embedder, "embeddings_")
+
+
+def test_among_ranks_by_the_whole_score_of_a_rating():
+    """A film that everybody likes comes first for a user without a taste of her own."""
+    rng = np.random.default_rng(0)
+    users, films = rng.integers(30, size=1500), rng.integers(12, size=1500)
+    quality = np.linspace(-1.5, 1.5, 12)
+    rating = 3 + quality[films] + 0.1 * rng.normal(size=1500)
+    pairs = pd.DataFrame({"user": [f"u{i}" for i in users], "film": [f"f{i:02}" for i in films]})
+    embedder = EntityEmbedder(interaction="dot", n_components=2, random_state=0).fit(pairs, rating)
+    found = embedder.most_similar("u3", n=12, column="user", among="film")
+    assert found["entity"].tolist()[:3] == ["f11", "f10", "f09"]
+    user, film = (list(c).index(name) for c, name in zip(embedder.categories_, ("u3", "f11")))
+    score = embedder.embeddings_[0][user] @ embedder.embeddings_[1][film]
+    score += embedder.biases_[0][user] + embedder.biases_[1][film] + embedder.intercept_
+    np.testing.assert_allclose(found["similarity"][0], score, rtol=1e-5)
+
+
+def test_two_levels_of_a_rating_are_not_links():
+    """Only 0, 1 and -1 say whether a pair is a link."""
+    pairs = pd.DataFrame({"user": list("abcabc"), "film": list("xxyyzz")})
+    settings = {"interaction": "dot", "n_components": 1, "random_state": 0}
+    assert EntityEmbedder(**settings).fit(pairs, [4, 5, 4, 5, 4, 5]).target_type_ == "rating"
+    assert EntityEmbedder(**settings).fit(pairs, [0, 1, 0, 1, 1, 1]).target_type_ == "binary"
+
+
+def test_a_prediction_column_is_refused_for_pairs():
+    pairs = pd.DataFrame({"user": list("abc"), "film": list("xyx")})
+    with pytest.raises(ValueError, match="add_prediction=True needs interaction='mlp'"):
+        EntityEmbedder(interaction="dot", add_prediction=True).fit(pairs)

@@ -178,3 +178,12 @@ def test_unknown_kind_is_refused():
     """Objects that are neither labels nor numbers."""
     with pytest.raises(ValueError, match="Unknown label type"):
         read_target(np.array([{1}, {2}], dtype=object))
+
+
+def test_many_whole_numbers_ask_whether_they_are_classes():
+    """Amounts in whole numbers look like classes; a warning names the way out, and taking it ends the warning."""
+    y = np.arange(400) % 80
+    with pytest.warns(UserWarning, match="set target_type='continuous'"):
+        read_target(y)
+    read_target(y, target_type="continuous")
+    read_target(y, target_type="multiclass")
