@@ -70,8 +70,9 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         of categories, rounded up, at most 10; for "dot" 50. Never more than there are categories ("dot": in the
         larger column).
     target_type : {"auto", "continuous", "binary", "multiclass", "multilabel"}, default="auto"
-        What ``y`` is. "auto" follows scikit-learn's ``type_of_target``, for which whole numbers are classes: ratings
-        from 1 to 5 need "continuous".
+        What ``y`` is. "auto" follows scikit-learn's ``type_of_target``, for which whole numbers are classes: amounts
+        in whole numbers need "continuous". "dot" takes 0 and 1 (or -1 and 1) for non-links and links, other numbers for
+        ratings.
     interaction : {"mlp", "dot"}, default="mlp"
         "mlp": columns predict ``y`` through dense layers. "dot": two columns; is this pair a link, or how is it rated?
     hidden_layer_sizes : tuple of int, default=(128, 64)
@@ -673,7 +674,7 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         ----------
         X : list of categories or None, default=None
             Whose neighbours. A category given here is a point like any other and its own nearest neighbour. None:
-            every category, itself left out.
+            every category, itself left out. For entities that are new, ask `most_similar` with a dict.
         n_neighbors : int, default=None
             How many. None: the parameter of the estimator.
         return_distance : bool, default=True

@@ -89,6 +89,11 @@ def read_entities(embedder, column=None):
 
 def _column_position(embedder, column):
     if not hasattr(embedder, "embeddings_"):
+        if not hasattr(embedder, "kneighbors"):
+            raise TypeError(
+                f"Expected a fitted EntityEmbedder, got {type(embedder).__name__}. Pass a pipeline's step, or the "
+                "attribute embedder_ of a classifier or regressor."
+            )
         raise NotFittedError(
             f"This {type(embedder).__name__} is not fitted yet: call 'fit' before looking at it."
         )

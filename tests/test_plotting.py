@@ -13,6 +13,7 @@ from matplotlib import colors as mcolors
 from matplotlib import pyplot as plt
 from sklearn.exceptions import NotFittedError
 
+from sk_entity_embed import EntityEmbedder, EntityEmbeddingRegressor
 from sk_entity_embed.plotting import EmbeddingDisplay, NeighborsDisplay
 from sk_entity_embed.plotting._display import MISSING_COLOR, OTHER, PALETTE
 
@@ -175,7 +176,13 @@ def test_metadata_of_something_else_is_refused(books):
 
 def test_an_unfitted_embedder_is_refused():
     with pytest.raises(NotFittedError, match="not fitted"):
-        draw(object())
+        draw(EntityEmbedder())
+
+
+def test_what_is_no_embedder_is_told_from_one_that_is_not_fitted():
+    """A fitted predictor holds an embedder; the message says where."""
+    with pytest.raises(TypeError, match="got EntityEmbeddingRegressor.*embedder_"):
+        draw(EntityEmbeddingRegressor())
 
 
 def test_column_can_be_left_out_for_links_only(books):
