@@ -181,7 +181,7 @@ def test_an_unfitted_embedder_is_refused():
 
 def test_what_is_no_embedder_is_told_from_one_that_is_not_fitted():
     """A fitted predictor holds an embedder; the message says where."""
-    with pytest.raises(TypeError, match="got EntityEmbeddingRegressor.*embedder_"):
+    with pytest.raises(TypeError, match=r"got EntityEmbeddingRegressor.*embedder_"):
         draw(EntityEmbeddingRegressor())
 
 
