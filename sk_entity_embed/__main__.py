@@ -9,7 +9,7 @@ import argparse
 import sys
 from importlib.util import find_spec
 
-from . import EntityEmbedder, __version__, datasets
+from . import __version__
 
 _SHOWN = ("War and Peace", "Pride and Prejudice", "Dune")
 
@@ -17,6 +17,8 @@ _SHOWN = ("War and Peace", "Pride and Prejudice", "Dune")
 def main(argv=None):
     """Run the command line; returns the exit code."""
     arguments = _parse(argv)
+    from . import EntityEmbedder  # after parsing, so that --help and mistakes answer at once
+
     try:
         books = _load(arguments.data)
     except (OSError, ValueError) as error:
@@ -81,6 +83,8 @@ def _positive(text):
 
 
 def _load(path):
+    from . import datasets
+
     return datasets.load_classic_books() if path is None else datasets.load_wikipedia_books(path)
 
 

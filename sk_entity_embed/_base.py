@@ -375,9 +375,8 @@ def fit_links(estimator, X, y, sample_weight):
         )
     weight = read_weights(sample_weight, columns.codes)
     value, kind = _read_link_values(estimator, y, len(columns.codes))
-    known = columns.codes.all(
-        axis=1
-    )  # a pair with an infrequent entity teaches nothing about either
+    # A pair with an infrequent entity teaches nothing about either.
+    known = columns.codes.all(axis=1)
     if weight is not None:
         known &= weight > 0
     n_left, n_right = (len(c) for c in attributes["categories_"])

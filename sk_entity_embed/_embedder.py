@@ -411,22 +411,23 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
 
     def _assemble(self, columns):
         """Output for rows that were not trained on."""
-        tables = self._cached("tables", self._stack_tables)
-        n_rows, widths = len(columns.codes), self.n_components_
-        n_numeric = columns.numeric.shape[1]
-        n_out = sum(widths) + n_numeric
-        if not self.add_prediction or self.interaction == "dot":
-            out = np.empty((n_rows, n_out), dtype=np.float32)
-            self._write_vectors(tables, columns.codes, out)
-            out[:, sum(widths) :] = columns.numeric
-            return out
-        vectors = np.empty((n_rows, sum(widths)), dtype=np.float32)
-        self._write_vectors(tables, columns.codes, vectors)
-        return self._join(
-            vectors, columns, forward(self._head, vectors, scale(columns.numeric, self._scaling))
-        )
+        width, n_numeric = sum(self.n_components_), columns.numeric.shape[1]
+        if self.add_prediction and self.interaction == "mlp":
+            vectors, raw = self._ask(columns)
+            return self._join(vectors, columns, raw)
+        out = np.empty((len(columns.codes), width + n_numeric), dtype=np.float32)
+        self._write_vectors(columns.codes, out)
+        out[:, width:] = columns.numeric
+        return out
 
-    def _write_vectors(self, tables, codes, out):
+    def _ask(self, columns):
+        """Vectors and raw outputs of the network for rows that were not trained on."""
+        vectors = np.empty((len(columns.codes), sum(self.n_components_)), dtype=np.float32)
+        self._write_vectors(columns.codes, vectors)
+        return vectors, forward(self._head, vectors, scale(columns.numeric, self._scaling))
+
+    def _write_vectors(self, codes, out):
+        tables = self._cached("tables", self._stack_tables)
         if len(tables) == 1 and out.shape[1] == tables[0].shape[1]:
             # mode="clip" writes straight into `out`; the codes are in range anyway.
             np.take(tables[0], codes[:, 0], axis=0, out=out, mode="clip")
@@ -439,7 +440,7 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
 
     def _join(self, vectors, columns, raw):
         parts = [vectors, columns.numeric]
-        if raw is not None and self.add_prediction:
+        if raw is not None:
             parts.append(Target(**self._target).as_columns(raw))
         return np.concatenate(parts, axis=1, dtype=np.float32)
 
@@ -452,11 +453,7 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
 
     def _predict_raw(self, X):
         """Raw outputs of the network for new rows, for the predictors."""
-        columns = read_columns(self, X)
-        tables = self._cached("tables", self._stack_tables)
-        vectors = np.empty((len(columns.codes), sum(self.n_components_)), dtype=np.float32)
-        self._write_vectors(tables, columns.codes, vectors)
-        return forward(self._head, vectors, scale(columns.numeric, self._scaling))
+        return self._ask(read_columns(self, X))[1]
 
     def get_feature_names_out(self, input_features=None):
         """Names of the output's columns.
@@ -797,9 +794,10 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
             k = self._column(among)
             metric = metric or "dot"
             target = target if k == j else self._entities(k)
-            searcher = self._searcher(k, metric)
             if metric == "dot" and k != j and np.any(self.biases_[k]):
                 source, target, searcher = self._with_biases(source, target, j, k)
+            else:
+                searcher = self._searcher(k, metric)
         return most_similar(
             source,
             entities,

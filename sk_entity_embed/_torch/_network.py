@@ -1,7 +1,8 @@
 """The network: tables of vectors below, a small body of dense layers above.
 
 Gradients are written out by hand. The body is three products forward and six backward; autograd around them costs a
-third of a step at the batch sizes used here, and honest training wants only half of the gradients in each pass.
+third of a step at the batch sizes used here, and honest training wants the gradients of the vectors and those of the
+body from different rows.
 
 Rules kept here: row 0 of a column's table is the unknown vector. A column narrower than its block is padded with zeros,
 and so are the matching weights of the first layer, hence both gradients are zero there and stay so.
