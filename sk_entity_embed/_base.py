@@ -14,6 +14,7 @@ from ._columns import as_floats, read_table, select_categorical
 from ._cross_fitting import assign_folds, drop_empty_folds
 from ._links_records import LinkPairs, LinkSpec, link_matrix
 from ._numeric import learn_scaling, scale
+from ._pairs import MAX_PAIRS, learn_pairs
 from ._records import NetworkSpec, TrainingPlan, TrainingTable
 from ._target import read_target, refuse_missing, start_output
 from ._validation import check_sample_weight
@@ -36,6 +37,10 @@ class Columns:
 
     codes: np.ndarray
     numeric: np.ndarray
+
+    def rows(self, rows):
+        """Some of the rows, a slice."""
+        return Columns(self.codes[rows], self.numeric[rows])
 
 
 @dataclass
@@ -220,8 +225,11 @@ def fit_network(estimator, X, y, sample_weight, split_params, owner=None):
     n_folds = 1 if fold is None else int(fold.max()) + 1
     fold = fold if n_folds > 1 else None
     scaling = learn_scaling(columns.numeric)
+    n_codes = [v.n_codes for v in attributes["_vocabularies"]]
+    codes = columns.codes[used]
+    pairs = learn_pairs(codes, n_codes, count_pairs(estimator))
     table = TrainingTable(
-        codes=columns.codes[used],
+        codes=np.hstack([codes, pairs.encode(codes)]) if len(pairs) else codes,
         numeric=scale(columns.numeric[used], scaling),
         target=encoded[used],
         weight=None if weight is None else (weight[used] / weight[used].mean()).astype(np.float32),
@@ -231,8 +239,8 @@ def fit_network(estimator, X, y, sample_weight, split_params, owner=None):
     names = attributes["categorical_features_"]
     widths = resolve_components(estimator, names, [len(c) for c in attributes["categories_"]])
     spec = NetworkSpec(
-        n_codes=tuple(v.n_codes for v in attributes["_vocabularies"]),
-        n_components=tuple(widths),
+        n_codes=(*n_codes, *pairs.n_codes),
+        n_components=(*widths, *[1] * len(pairs)),
         n_numeric=table.numeric.shape[1],
         n_outputs=target.n_outputs,
         hidden_layer_sizes=read_layer_sizes(estimator.hidden_layer_sizes),
@@ -254,8 +262,10 @@ def fit_network(estimator, X, y, sample_weight, split_params, owner=None):
     def describe(network):
         return {
             **attributes,
-            **_split_unknown([t.mean(axis=0) for t in network.tables]),
+            **_split_unknown([t.mean(axis=0) for t in network.tables[: len(n_codes)]]),
             "_head": network.head,
+            "_pairs": vars(pairs),
+            "_pair_effects": [t.mean(axis=0).ravel() for t in network.tables[len(n_codes) :]],
             "history_": network.history,
             "n_epochs_": len(network.history),
         }
@@ -273,6 +283,18 @@ def fit_network(estimator, X, y, sample_weight, split_params, owner=None):
     with EpochCallbacks(owner, describe_owner, plan.max_epochs, data) as on_epoch:
         network = train(table, spec, plan, on_epoch)
     return Fitted(columns, fold, network, describe(network))
+
+
+def count_pairs(estimator):
+    """How many crossed pairs of columns the network may use.
+
+    They sharpen the prediction and take from the vectors what these would otherwise have to say, hence "auto". Without
+    folds their effects would learn the labels of their rows by heart.
+    """
+    pairs = estimator.crossed_pairs
+    if pairs == "auto":
+        pairs = estimator.add_prediction and estimator.cv is not None
+    return (MAX_PAIRS if pairs else 0) if isinstance(pairs, (bool, np.bool_)) else int(pairs)
 
 
 def make_plan(estimator, n_rows, random_state):

@@ -20,6 +20,7 @@ from ._fold_in import explain, fold_in
 from ._head import forward
 from ._neighbors import make_searcher
 from ._numeric import scale
+from ._pairs import Pairs
 from ._recommend import EntityColumn, kneighbors, most_similar, new_column, read_new, rows_of
 from ._target import Target
 from ._validation import (
@@ -32,6 +33,7 @@ from ._validation import (
 )
 from ._vocabulary import Vocabulary
 
+_ROWS_AT_ONCE = 1 << 16  # of a prediction; bounds the memory of the network's inputs
 _AUTO = StrOptions({"auto"})
 _COUNT = Interval(Integral, 1, None, closed="left")
 _LOSSES = (
@@ -104,6 +106,10 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         Which quantile ``loss="quantile"`` predicts.
     negative_sampling : {"auto", "uniform", "popularity"}, default="auto"
         How "dot" draws non-links: evenly, or by count to the power 0.75.
+    crossed_pairs : "auto", bool or int, default="auto"
+        Pairs of columns whose combinations of categories get an effect of their own in the network: sharper
+        predictions, at up to twice the time. An int is the most pairs to use, True stands for 64. "auto" is True with
+        ``add_prediction=True`` and folds, else False, for then the vectors have to say everything. Only "mlp".
     add_prediction : bool, default=False
         Append the network's prediction to the output of `transform`: numbers in the units of ``y``, log-odds for
         classes. In `fit_transform` it is out-of-fold, like the vectors. Only "mlp".
@@ -208,6 +214,7 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         "loss": [StrOptions({"auto", *_LOSSES})],
         "quantile": [Interval(Real, 0, 1, closed="neither")],
         "negative_sampling": [StrOptions({"auto", "uniform", "popularity"})],
+        "crossed_pairs": [Interval(Integral, 0, None, closed="left"), "boolean", _AUTO],
         "add_prediction": ["boolean"],
         "solver": [StrOptions({"auto", "exact", "sgd"})],
         "early_stopping": ["boolean"],
@@ -240,6 +247,7 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         loss="auto",
         quantile=0.5,
         negative_sampling="auto",
+        crossed_pairs="auto",
         add_prediction=False,
         solver="auto",
         early_stopping=False,
@@ -268,6 +276,7 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         self.loss = loss
         self.quantile = quantile
         self.negative_sampling = negative_sampling
+        self.crossed_pairs = crossed_pairs
         self.add_prediction = add_prediction
         self.solver = solver
         self.early_stopping = early_stopping
@@ -344,15 +353,16 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         columns = fitted.columns
         if fitted.fold is None:
             return self._assemble(columns)
-        vectors = out_of_fold_vectors(fitted.network.tables, columns.codes, fitted.fold)
-        raw = None
-        if self.add_prediction:
-            numeric = scale(columns.numeric, self._scaling)
-            raw = np.empty((len(vectors), self._target["n_outputs"]), dtype=np.float32)
-            for k in range(int(fitted.fold.max()) + 1):
-                rows = fitted.fold == k
-                raw[rows] = forward(self._head, vectors[rows], numeric[rows], body=k)
-        return self._join(vectors, columns, raw)
+        codes, tables, fold = columns.codes, fitted.network.tables, fitted.fold
+        if not self.add_prediction:
+            return self._join(out_of_fold_vectors(tables, codes, fold), columns, None)
+        inputs = out_of_fold_vectors(tables, np.hstack([codes, self._encode_pairs(codes)]), fold)
+        numeric = scale(columns.numeric, self._scaling)
+        raw = np.empty((len(inputs), self._target["n_outputs"]), dtype=np.float32)
+        for k in range(int(fold.max()) + 1):
+            rows = fold == k
+            raw[rows] = forward(self._head, inputs[rows], numeric[rows], body=k)
+        return self._join(inputs[:, : sum(self.n_components_)], columns, raw)
 
     def _fit(self, X, y, sample_weight, params, method, owner=None):
         """Fit, and give what `fit_transform` needs. `owner` is the predictor whose callbacks are called."""
@@ -422,9 +432,16 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
 
     def _ask(self, columns):
         """Vectors and raw outputs of the network for rows that were not trained on."""
-        vectors = np.empty((len(columns.codes), sum(self.n_components_)), dtype=np.float32)
-        self._write_vectors(columns.codes, vectors)
-        return vectors, forward(self._head, vectors, scale(columns.numeric, self._scaling))
+        width, pair_codes = sum(self.n_components_), self._encode_pairs(columns.codes)
+        inputs = np.empty((len(pair_codes), width + pair_codes.shape[1]), dtype=np.float32)
+        self._write_vectors(columns.codes, inputs[:, :width])
+        for p, effects in enumerate(self._pair_effects):
+            inputs[:, width + p] = effects[pair_codes[:, p]]
+        raw = forward(self._head, inputs, scale(columns.numeric, self._scaling))
+        return inputs[:, :width], raw
+
+    def _encode_pairs(self, codes):
+        return Pairs(**self._pairs).encode(codes)
 
     def _write_vectors(self, codes, out):
         tables = self._cached("tables", self._stack_tables)
@@ -453,7 +470,10 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
 
     def _predict_raw(self, X):
         """Raw outputs of the network for new rows, for the predictors."""
-        return self._ask(read_columns(self, X))[1]
+        columns = read_columns(self, X)
+        starts = range(0, max(1, len(columns.codes)), _ROWS_AT_ONCE)
+        parts = [self._ask(columns.rows(slice(s, s + _ROWS_AT_ONCE)))[1] for s in starts]
+        return np.concatenate(parts)
 
     def get_feature_names_out(self, input_features=None):
         """Names of the output's columns.
@@ -974,6 +994,8 @@ _OF_ONE_INTERACTION = frozenset(
         "_fold_in",
         "_links",
         "_head",
+        "_pairs",
+        "_pair_effects",
         "_scaling",
         "_target",
     ]

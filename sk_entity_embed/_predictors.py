@@ -24,6 +24,7 @@ _SHARED = (
     "min_frequency",
     "handle_unknown",
     "cv",
+    "crossed_pairs",
     "max_epochs",
     "batch_size",
     "learning_rate",
@@ -53,6 +54,7 @@ class _NetworkPredictor(CallbackSupportMixin, BaseEstimator):
         min_frequency=1,
         handle_unknown="vector",
         cv=5,
+        crossed_pairs="auto",
         max_epochs="auto",
         batch_size="auto",
         learning_rate="auto",
@@ -70,6 +72,7 @@ class _NetworkPredictor(CallbackSupportMixin, BaseEstimator):
         self.min_frequency = min_frequency
         self.handle_unknown = handle_unknown
         self.cv = cv
+        self.crossed_pairs = crossed_pairs
         self.max_epochs = max_epochs
         self.batch_size = batch_size
         self.learning_rate = learning_rate
@@ -84,6 +87,8 @@ class _NetworkPredictor(CallbackSupportMixin, BaseEstimator):
         raise_for_params(params, self, "fit")
         self._require(y)
         shared = {name: getattr(self, name) for name in _SHARED}
+        if self.crossed_pairs == "auto":
+            shared["crossed_pairs"] = self.cv is not None
         embedder = EntityEmbedder(**shared, **settings)
         embedder._fit(X, y, sample_weight, params, "fit", owner=self)
         return embedder
@@ -154,6 +159,9 @@ _PARAMETERS = """
         What to do with a category unseen in `fit`.
     cv : int, cross-validation splitter, iterable or None, default=5
         Folds of the cross-fitted training; None trains a single network on vectors that have seen their labels.
+    crossed_pairs : "auto", bool or int, default="auto"
+        Pairs of columns whose combinations of categories get an effect of their own. An int is the most pairs to use,
+        True stands for 64, "auto" is True unless `cv` is None.
     max_epochs : int or "auto", default="auto"
         Passes over the rows.
     batch_size : int or "auto", default="auto"
@@ -234,6 +242,7 @@ class EntityEmbeddingClassifier(ClassifierMixin, _NetworkPredictor):
         min_frequency=1,
         handle_unknown="vector",
         cv=5,
+        crossed_pairs="auto",
         max_epochs="auto",
         batch_size="auto",
         learning_rate="auto",
@@ -253,6 +262,7 @@ class EntityEmbeddingClassifier(ClassifierMixin, _NetworkPredictor):
             min_frequency=min_frequency,
             handle_unknown=handle_unknown,
             cv=cv,
+            crossed_pairs=crossed_pairs,
             max_epochs=max_epochs,
             batch_size=batch_size,
             learning_rate=learning_rate,
@@ -417,6 +427,7 @@ class EntityEmbeddingRegressor(MultiOutputMixin, RegressorMixin, _NetworkPredict
         min_frequency=1,
         handle_unknown="vector",
         cv=5,
+        crossed_pairs="auto",
         max_epochs="auto",
         batch_size="auto",
         learning_rate="auto",
@@ -437,6 +448,7 @@ class EntityEmbeddingRegressor(MultiOutputMixin, RegressorMixin, _NetworkPredict
             min_frequency=min_frequency,
             handle_unknown=handle_unknown,
             cv=cv,
+            crossed_pairs=crossed_pairs,
             max_epochs=max_epochs,
             batch_size=batch_size,
             learning_rate=learning_rate,

@@ -25,13 +25,18 @@ PERIODIC_SCALE = 0.3
 # Standard deviation of the vectors' start. Larger starts (0.05) let trees recognise a category by its noise, and so
 # read from its fold vectors which label each of them left out; the score of the vectors is the same.
 TABLE_SCALE = 0.005
+# What a block costs, and how many padded cells of a table cost as much as one padded component, which is an input of
+# the body for every row.
+BLOCK_COST = 8.0
+PADDED_CELLS = 1 << 17
 
 
 def split_into_blocks(n_codes, n_components):
     """Group columns whose tables are stacked in one matrix.
 
     One gather for many columns costs little more than one for a single column, so columns of different width share a
-    block, padded to its widest, unless the padding costs more than it saves.
+    block, padded to its widest. But each padded component is one more input of the body, and a padded table takes more
+    memory. Of all ways to cut the columns, sorted by width, into runs, this is the cheapest.
 
     Returns
     -------
@@ -39,17 +44,23 @@ def split_into_blocks(n_codes, n_components):
         Columns of each block, in order, and the width of its rows.
     """
     by_width = sorted(range(len(n_codes)), key=lambda c: -n_components[c])
-    blocks = []
-    for column in by_width:
-        width = n_components[column]
-        if blocks:
-            columns, widest = blocks[-1]
-            few_cells = n_codes[column] * (widest - width) <= 1 << 20
-            if few_cells and (widest - width <= 8 or 2 * width >= widest):
-                columns.append(column)
-                continue
-        blocks.append(([column], width))
-    return [(sorted(columns), width) for columns, width in blocks]
+    cheapest, start_of = [0.0], [0]  # of the first columns: cost, and where their last block starts
+    for stop in range(1, len(by_width) + 1):
+        costs = {}
+        for start in range(stop):
+            run = by_width[start:stop]
+            padding = [n_components[run[0]] - n_components[c] for c in run]
+            cells = sum(n_codes[c] * p for c, p in zip(run, padding))
+            costs[start] = cheapest[start] + BLOCK_COST + sum(padding) + cells / PADDED_CELLS
+        start = min(costs, key=lambda s: costs[s])
+        cheapest.append(costs[start])
+        start_of.append(start)
+    blocks, stop = [], len(by_width)
+    while stop:
+        start = start_of[stop]
+        blocks.append((sorted(by_width[start:stop]), n_components[by_width[start]]))
+        stop = start
+    return blocks[::-1]
 
 
 class Tables:

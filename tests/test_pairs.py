@@ -1,0 +1,109 @@
+"""Crossed pairs of columns: which are kept, how they are coded, and what they do for a prediction."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import r2_score
+
+from sk_entity_embed import EntityEmbedder, EntityEmbeddingRegressor, _pairs
+from sk_entity_embed._pairs import learn_pairs
+
+
+def make_codes(n_rows=400, sizes=(5, 7, 3), seed=0):
+    rng = np.random.default_rng(seed)
+    return np.column_stack([rng.integers(1, n + 1, n_rows) for n in sizes]).astype(np.int32)
+
+
+def test_a_combination_has_one_code():
+    """Equal combinations have equal codes, different ones different codes, and each pair counts for itself."""
+    codes = make_codes()
+    pairs = learn_pairs(codes, [6, 8, 4])
+    assert list(zip(pairs.left, pairs.right)) == [(0, 1), (0, 2), (1, 2)]
+    encoded = pairs.encode(codes)
+    for p, (i, j) in enumerate(zip(pairs.left, pairs.right)):
+        seen = pd.DataFrame({"a": codes[:, i], "b": codes[:, j], "code": encoded[:, p]})
+        assert (seen.groupby(["a", "b"]).code.nunique() == 1).all()
+        assert (seen[seen.code > 0].groupby("code")[["a", "b"]].nunique() == 1).all(axis=None)
+        assert encoded[:, p].max() == pairs.n_codes[p] - 1
+
+
+def test_rare_and_new_combinations_are_unknown():
+    """A combination of one row, or of none, has code 0."""
+    codes = np.array([[1, 1], [1, 1], [2, 2], [2, 2], [1, 2]], dtype=np.int32)
+    pairs = learn_pairs(codes, [3, 3])
+    assert pairs.encode(codes).ravel().tolist() == [1, 1, 2, 2, 0]
+    assert pairs.encode(np.array([[2, 1], [0, 1], [0, 0]], dtype=np.int32)).tolist() == [[0]] * 3
+
+
+def test_a_pair_that_adds_nothing_is_left_out():
+    """A column that follows from another has nothing to add to it; nor has a pair that hardly ever recurs."""
+    one = make_codes(sizes=(40,))
+    assert len(learn_pairs(np.hstack([one, one % 4 + 1]), [41, 5])) == 0
+    rng = np.random.default_rng(0)
+    unique = np.column_stack([rng.permutation(400) + 1, rng.integers(1, 9, 400)]).astype(np.int32)
+    assert len(learn_pairs(unique, [401, 9])) == 0
+
+
+def test_the_number_of_pairs_is_bounded(monkeypatch):
+    """By what the user allows, by the cells, and by the combinations of a pair."""
+    codes = make_codes(sizes=(9, 8, 2, 2))
+    assert len(learn_pairs(codes, [10, 9, 3, 3], max_pairs=2)) == 2
+    assert (learn_pairs(codes, [10, 9, 3, 3], max_pairs=1).left == [0]).all()  # 9 times 8
+    assert len(learn_pairs(codes, [10, 9, 3, 3], max_pairs=0)) == 0
+    monkeypatch.setattr(_pairs, "MAX_COMBINATIONS", 4)
+    assert max(learn_pairs(codes, [10, 9, 3, 3]).n_codes) == 5
+    monkeypatch.setattr(_pairs, "MAX_CELLS", 2 * len(codes))
+    assert len(learn_pairs(codes, [10, 9, 3, 3])) <= 2
+
+
+@pytest.fixture(scope="module")
+def crossed():
+    """Two crossed factors: the cell decides, neither factor alone says anything."""
+    rng = np.random.default_rng(0)
+    effect = rng.normal(size=(30, 30))
+    a, b = rng.integers(0, 30, (2, 12_000))
+    y = effect[a, b] + 0.3 * rng.normal(size=len(a))
+    X = pd.DataFrame({"a": a.astype(str), "b": b.astype(str)})
+    return X[:9000], y[:9000], X[9000:], y[9000:]
+
+
+def test_pairs_learn_crossed_factors(crossed):
+    """What only the combination tells is predicted far better with pairs, in both predictors' modes."""
+    X, y, X_new, y_new = crossed
+    r2 = {}
+    for pairs in (True, False):
+        model = EntityEmbeddingRegressor(crossed_pairs=pairs, max_epochs=10, random_state=0)
+        r2[pairs] = r2_score(y_new, model.fit(X, y).predict(X_new))
+    assert r2[True] > r2[False] + 0.3
+    assert r2[True] > 0.5
+
+
+def test_the_prediction_column_uses_pairs(crossed, tmp_path):
+    """Out-of-fold and on new rows, before and after saving; the vectors' columns stay as wide as without."""
+    X, y, X_new, y_new = crossed
+    embedder = EntityEmbedder(add_prediction=True, max_epochs=10, random_state=0)
+    out_of_fold = embedder.set_output(transform="pandas").fit_transform(X, y)
+    assert out_of_fold.shape[1] == sum(embedder.n_components_) + 1
+    assert r2_score(y, out_of_fold.iloc[:, -1]) > 0.4
+    new = embedder.transform(X_new)
+    assert r2_score(y_new, new.iloc[:, -1]) > 0.5
+    embedder.save(tmp_path / "e.safetensors")
+    again = EntityEmbedder.load(tmp_path / "e.safetensors").transform(X_new)
+    np.testing.assert_array_equal(np.asarray(again), new)
+
+
+def test_auto_means_where_a_prediction_is_wanted(crossed):
+    """Without the prediction, or without folds, there are no pairs."""
+    X, y, *_ = crossed
+    for settings, expected in [
+        ({}, 0),
+        ({"add_prediction": True}, 1),
+        ({"add_prediction": True, "cv": None}, 0),
+        ({"crossed_pairs": True, "cv": None}, 1),
+        ({"add_prediction": True, "crossed_pairs": False}, 0),
+    ]:
+        embedder = EntityEmbedder(max_epochs=1, random_state=0, **settings).fit(X[:500], y[:500])
+        assert len(embedder._pair_effects) == expected
+    model = EntityEmbeddingRegressor(max_epochs=1, random_state=0)
+    assert len(model.fit(X[:500], y[:500]).embedder_._pair_effects) == 1
+    assert len(model.set_params(cv=None).fit(X[:500], y[:500]).embedder_._pair_effects) == 0
