@@ -867,10 +867,13 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         Parameters
         ----------
         path : str or Path
-            Loading runs no code, unlike a pickle. Callbacks and metadata requests are not written.
+            The file, in a folder that is there. Loading runs no code, unlike a pickle. Callbacks and metadata requests
+            are not written.
 
         Raises
         ------
+        FileNotFoundError
+            If the folder does not exist.
         TypeError
             If a parameter or a category is of a type that the file cannot hold, such as a callable; use pickle or
             joblib then.
