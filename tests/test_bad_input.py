@@ -68,6 +68,37 @@ def test_y_of_text_for_a_regressor():
     )
 
 
+@pytest.mark.parametrize("dtype", [int, bool])
+def test_y_of_python_objects_is_what_they_are(dtype):
+    """Whole numbers or booleans in an object array are labels of that type."""
+    y = (np.arange(60) % 2).astype(dtype)
+    for cls in (EntityEmbedder, EntityEmbeddingClassifier):
+        fitted = cls(**PLAIN).fit(X, y.astype(object))
+        assert fitted.classes_.dtype == y.dtype
+    ratings = EntityEmbedder(interaction="dot", random_state=0)
+    assert ratings.fit(X[["shop", "item"]], y.astype(object)).target_type_ == "binary"
+
+
+def test_y_of_python_floats_is_numbers():
+    """In an object array, a Series or several columns; NaN among them is told."""
+    kinds = [Y.astype(object), pd.Series(Y, dtype=object), np.c_[Y, Y].astype(object)]
+    for y in kinds:
+        assert EntityEmbedder(**PLAIN).fit(X, y).target_type_ == "continuous"
+    refuse("Input y contains NaN", y=np.where(np.arange(60) == 7, np.nan, Y).astype(object))
+
+
+@pytest.mark.parametrize("cls", [EntityEmbedder, EntityEmbeddingClassifier])
+def test_y_of_strings_and_numbers(cls):
+    """The types are named."""
+    y = np.array(["a", 1] * 30, dtype=object)
+    refuse(
+        r"y must hold strings only .* got cells of types \['int', 'str'\]",
+        y=y,
+        error=TypeError,
+        cls=cls,
+    )
+
+
 # --- X ---------------------------------------------------------------------------------------
 
 
@@ -128,6 +159,31 @@ def test_what_is_no_table(X, error, match):
 def test_categorical_features_that_are_not_there(choice, match):
     """The message says what there is."""
     refuse(match, categorical_features=choice)
+
+
+@pytest.mark.parametrize(
+    ("name", "params"),
+    [
+        ("shop_0", {}),
+        ("item_1", {"n_components": {"item": 2}}),
+        ("prediction", {"add_prediction": True}),
+    ],
+)
+def test_a_column_named_as_an_output(name, params):
+    """Told before any training; columns of X with such names are no matter where nothing is equal."""
+    table = X.rename(columns={"price": name})
+    refuse(rf"several columns named \['{name}'\].*Rename these columns", X=table, y=Y, **params)
+    harmless = X.rename(columns={"price": "shop_99"})
+    names = EntityEmbedder(**PLAIN).fit(harmless, Y).get_feature_names_out().tolist()
+    assert names[-1] == "shop_99"
+
+
+def test_names_given_afterwards_that_repeat():
+    """An array has no names; those given later must not repeat either."""
+    embedder = EntityEmbedder(**PLAIN, categorical_features=[0])
+    embedder.fit(np.arange(60).reshape(30, 2) % 5, Y[:30])
+    with pytest.raises(ValueError, match="several columns named"):
+        embedder.get_feature_names_out(["u", "u_0"])
 
 
 # --- categories ------------------------------------------------------------------------------
