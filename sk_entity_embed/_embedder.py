@@ -424,6 +424,12 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         ------
         ValueError
             If a category was not seen in `fit` and ``handle_unknown="error"``.
+
+        Warns
+        -----
+        UserWarning
+            If (nearly) none of a column's values is known and they are of another kind than in `fit`, such as strings
+            instead of integers. (1 and 1.0 are one category.)
         """
         check_is_fitted(self)
         return self._assemble(read_columns(self, X))
@@ -520,7 +526,7 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If `X` has another number of columns.
+            If `X` has another number of columns, or a column of `fit` has no category to be found.
         """
         check_is_fitted(self)
         X = check_array(X, dtype=np.float32, ensure_all_finite="allow-nan")
@@ -531,6 +537,11 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         original = np.empty((len(X), self.n_features_in_), dtype=object)
         start = 0
         for j, (position, width) in enumerate(zip(self._embedded, self.n_components_)):
+            if not len(self.categories_[j]):
+                raise ValueError(
+                    f"Column {self.categorical_features_[j]!r} has no category to go back to: all its values were "
+                    "rarer than min_frequency. Lower min_frequency."
+                )
             searcher = make_searcher(self.embeddings_[j], "euclidean")
             _, nearest = searcher.search(X[:, start : start + width], 1)
             original[:, position] = self.categories_[j][nearest[:, 0]]

@@ -196,8 +196,30 @@ def test_an_unseen_category_is_an_error_if_told():
     listed = re.escape(str([f"new {i:02}" for i in range(5)]))
     with pytest.raises(ValueError, match=f"unknown categories {listed} in column 'shop'"):
         embedder.transform(new)
-    rare = EntityEmbedder(**PLAIN, handle_unknown="error", min_frequency=50).fit(X, Y)
+    rare = EntityEmbedder(**PLAIN, handle_unknown="error", min_frequency=50)
+    with pytest.warns(UserWarning, match="min_frequency=50 is above every count"):
+        rare.fit(X, Y)
     assert rare.transform(X).shape[0] == 60  # rare is not unseen
+
+
+@pytest.mark.filterwarnings("ignore:min_frequency=50")
+def test_no_category_to_go_back_to():
+    """Where every category was rare, there is no nearest one."""
+    embedder = EntityEmbedder(**PLAIN, min_frequency=50).fit(X, Y)
+    with pytest.raises(
+        ValueError, match=r"Column 'shop' has no category to go back to.*min_frequency"
+    ):
+        embedder.inverse_transform(embedder.transform(X))
+
+
+def test_a_column_of_another_kind_is_told_after_loading(tmp_path):
+    """The categories tell what was fitted."""
+    EntityEmbedder(**PLAIN).fit(X, Y).save(tmp_path / "embedder.safetensors")
+    embedder = EntityEmbedder.load(tmp_path / "embedder.safetensors")
+    with pytest.warns(
+        UserWarning, match="Column 'shop' held strings in fit and holds integers now"
+    ):
+        embedder.transform(X.assign(shop=1))
 
 
 @pytest.mark.parametrize(
