@@ -20,6 +20,7 @@ from ._columns import read_table
 from ._cross_fitting import out_of_fold_vectors
 from ._fold_in import explain, fold_in
 from ._head import forward
+from ._native import in_pandas
 from ._neighbors import make_searcher
 from ._numeric import scale
 from ._recommend import EntityColumn, kneighbors, most_similar, new_column, read_new, rows_of
@@ -573,7 +574,7 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         name = self._names[self._embedded[j]]
         return pd.DataFrame(
             vectors,
-            index=pd.Index(entities, name=name),
+            index=in_pandas(pd.Index, entities, name=name),
             columns=[f"{name}_{i}" for i in range(vectors.shape[1])],
         )
 
@@ -672,7 +673,7 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         order = np.argsort(~told.shared, kind="stable")[:n]
         return pd.DataFrame(
             {
-                "entity": self.categories_[1 - j][told.links[order]],
+                "entity": in_pandas(pd.Series, self.categories_[1 - j][told.links[order]]),
                 "shared": told.shared[order],
                 "part": told.parts[order],
             }
@@ -700,9 +701,10 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : list of categories or None, default=None
-            Whose neighbours. A category given here is a point like any other and its own nearest neighbour. None:
-            every category, itself left out. For entities that are new, ask `most_similar` with a dict.
+        X : list of categories, float array of shape (n_queries, n_components) or None, default=None
+            Whose neighbours: categories, or vectors as `embedding` and `embed_new` give them, of at least two
+            components. A category given here is a point like any other and its own nearest neighbour. None: every
+            category, itself left out.
         n_neighbors : int, default=None
             How many. None: the parameter of the estimator.
         return_distance : bool, default=True
@@ -724,6 +726,8 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         ------
         KeyError
             If a name is not known; the message offers the closest spellings.
+        ValueError
+            If vectors are of another width, or there are not that many neighbours.
         """
         check_is_fitted(self)
         j = self._column(column)

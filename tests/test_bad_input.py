@@ -280,6 +280,17 @@ def test_names_are_text_whatever_they_hold(name):
     assert embedder.inverse_transform(embedder.transform(table))[0, 0] == name
 
 
+def test_names_with_lone_surrogates():
+    """Text that UTF-8 cannot hold: found, shown and, if it is not there, told like any other."""
+    cells = np.array(["\ud800 a", "b", "c"] * 20, dtype=object)
+    embedder = EntityEmbedder(**PLAIN).fit(pd.DataFrame({"u": pd.Series(cells, dtype=object)}), Y)
+    assert "\ud800 a" in embedder.most_similar("b")["entity"].tolist()
+    assert embedder.most_similar("\ud800 a")["query"].tolist() == ["\ud800 a"] * 2
+    assert embedder.embedding("u").index.tolist() == ["b", "c", "\ud800 a"]
+    with pytest.raises(KeyError, match="is not among the 3 categories"):
+        embedder.most_similar("\ud801")
+
+
 @pytest.mark.parametrize("cls", ALL)
 def test_a_name_that_is_not_there_gets_the_closest_spellings(cls):
     """A KeyError whose text reads well."""
