@@ -1,7 +1,7 @@
 """The demo: learn which books are alike from what their articles link to, and ask for neighbours.
 
 python -m sk_entity_embed                          three famous books, their neighbours, and the page
-python -m sk_entity_embed similar "Dune" -n 10     neighbours of one title
+python -m sk_entity_embed similar Dune -n 10       neighbours of one title; quotes are needless
 python -m sk_entity_embed map --out books.html     a page to explore all of them
 """
 
@@ -18,7 +18,14 @@ def main(argv=None):
     """Run the command line; returns the exit code."""
     arguments = _parse(argv)
     from . import EntityEmbedder  # after parsing, so that --help and mistakes answer at once
+    from ._paths import file_path
 
+    try:
+        if "out" in arguments:
+            file_path(arguments.out)
+    except OSError as error:
+        print(error, file=sys.stderr)
+        return 1
     try:
         books = _load(arguments.data)
     except (OSError, ValueError) as error:
@@ -33,7 +40,8 @@ def main(argv=None):
     _show_progress(embedder)
     embedder.fit(pairs)
     if arguments.command == "similar":
-        return _print_similar(embedder, [arguments.title], arguments.n, books.books)
+        titles = _titles(arguments.title, embedder.categories_[0])
+        return _print_similar(embedder, titles, arguments.n, books.books)
     if arguments.command == "map":
         return _write_map(embedder, books.books, arguments)
     known = set(embedder.categories_[0])
@@ -66,7 +74,7 @@ def _parse(argv):
         help="three books, their neighbours, and the page (the default)",
     )
     similar = commands.add_parser("similar", parents=[common], help="the books nearest to a title")
-    similar.add_argument("title")
+    similar.add_argument("title", nargs="+", help="a title, in quotes or not; or several in quotes")
     commands.add_parser("map", parents=[common, page], help="write a page that shows all books")
     argv = list(sys.argv[1:] if argv is None else argv)
     has_command = any(
@@ -80,6 +88,12 @@ def _positive(text):
     if number < 1:
         raise argparse.ArgumentTypeError(f"must be at least 1, got {number}")
     return number
+
+
+def _titles(words, known):
+    """The titles that words of a command line mean: one title without quotes, or several titles."""
+    known, joined = set(known), " ".join(words)
+    return words if joined not in known and known.issuperset(words) else [joined]
 
 
 def _load(path):

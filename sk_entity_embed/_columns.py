@@ -1,6 +1,7 @@
 """A table of any make as a list of one-dimensional columns."""
 
 import sys
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -8,8 +9,9 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from ._native import CATEGORY, NUMBER, floats, kind_of, plain
+from ._native import CATEGORY, NUMBER, distinct, floats, kind_of, plain
 
+_FEW_ROWS = 200  # too few to tell amounts from categories
 _RESHAPE = (
     "Reshape your data either using array.reshape(-1, 1) if your data has a single feature or "
     "array.reshape(1, -1) if it contains a single sample."
@@ -134,14 +136,23 @@ def _read_array(X):
 
 
 def select_categorical(table, X, categorical_features):
-    """Return the sorted positions of the columns to embed."""
+    """Return the sorted positions of the columns to embed.
+
+    Warns
+    -----
+    UserWarning
+        If "auto", for want of a better column, takes columns of floats that hardly repeat.
+    """
     if callable(categorical_features):
         categorical_features = categorical_features(X)
     if isinstance(categorical_features, str) and categorical_features == "auto":
         chosen = []
         if table.is_frame:
             chosen = [i for i in range(table.n_columns) if table.is_categorical(i)]
-        return np.array(chosen or range(table.n_columns), dtype=np.intp)
+        if not chosen:
+            chosen = range(table.n_columns)
+            _warn_of_amounts(table)
+        return np.array(chosen, dtype=np.intp)
     if isinstance(categorical_features, str) or np.ndim(categorical_features) == 0:
         categorical_features = [categorical_features]
     wanted = list(categorical_features)
@@ -154,6 +165,29 @@ def select_categorical(table, X, categorical_features):
             )
         return np.flatnonzero(wanted)
     return np.array(sorted({_position(table, w) for w in wanted}), dtype=np.intp)
+
+
+def _warn_of_amounts(table):
+    if table.n_rows < _FEW_ROWS:
+        return
+    amounts = [table.label(i) for i in range(table.n_columns) if _are_amounts(table.column(i))]
+    if amounts:
+        more = f" and {len(amounts) - 5} more" if len(amounts) > 5 else ""
+        warnings.warn(
+            "X has no column of strings or categories, so every column is embedded, a vector for each value. But "
+            f"most rows have a value of their own in {amounts[:5]}{more}: these look like amounts. Name the columns "
+            "that are categories in categorical_features; the others stay numbers.",
+            UserWarning,
+            stacklevel=2,
+        )
+
+
+def _are_amounts(column):
+    """Whether a column holds floats, and so many that more than half of its rows might have one each."""
+    if kind_of(column) != NUMBER:
+        return False
+    codes, values = distinct(plain(column))
+    return values.dtype.kind == "f" and 2 * len(values) > len(codes)
 
 
 def _position(table, wanted):

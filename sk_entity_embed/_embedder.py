@@ -1,5 +1,6 @@
 """EntityEmbedder: the transformer that replaces categories by learned vectors."""
 
+from collections import Counter
 from dataclasses import replace
 from numbers import Integral, Real
 from typing import ClassVar
@@ -14,15 +15,17 @@ from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, proces
 from sklearn.utils.validation import check_array, check_is_fitted
 
 from . import _persistence
-from ._base import fit_links, fit_network, read_columns
+from ._base import fit_links, fit_network, learn_columns, read_columns, resolve_components
+from ._columns import read_table
 from ._cross_fitting import out_of_fold_vectors
 from ._fold_in import explain, fold_in
 from ._head import forward
+from ._native import in_pandas
 from ._neighbors import make_searcher
 from ._numeric import scale
 from ._pairs import Pairs
 from ._recommend import EntityColumn, kneighbors, most_similar, new_column, read_new, rows_of
-from ._target import Target
+from ._target import Target, plain_labels, read_target
 from ._validation import (
     Interval,
     StrOptions,
@@ -64,9 +67,9 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
     ----------
     categorical_features : "auto", list of str or int, array of bool, or callable, default="auto"
         Columns to embed. "auto": in a data frame those of string, object, categorical, boolean or enum type; if there
-        are none, or for an array, all columns. A callable is given the data frame and returns one of the others. The
-        remaining columns must be numeric: they are context for the network and pass through `transform` unchanged, as
-        float32.
+        are none, or for an array, all columns (with a warning if they are floats that hardly repeat). A callable is
+        given the data frame and returns one of the others. The remaining columns must be numeric: they are context for
+        the network and pass through `transform` unchanged, as float32.
     n_components : int, dict or "auto", default="auto"
         Width of the vectors, for all columns or as a dict from column to width. "auto": the fourth root of the number
         of categories, rounded up, at most 10; for "dot" 50. Never more than there are categories ("dot": in the
@@ -373,9 +376,11 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
             if key in vars(self)
         }
         try:
+            y = plain_labels(y)
             if self.interaction == "dot":
                 fitted = fit_links(self, X, y, sample_weight)
             else:
+                self._refuse_equal_names(X, y)
                 split = {}
                 if routing_enabled() and params:
                     split = process_routing(owner or self, method, **params).splitter.split
@@ -390,6 +395,21 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         self.__dict__.update(fitted.attributes)
         self._cache = {}
         return fitted
+
+    def _refuse_equal_names(self, X, y):
+        """Raise where a numeric column is named as a component or a prediction will be."""
+        names = read_table(X).names or []
+        has_prediction = self.add_prediction and any(n.startswith("prediction") for n in names)
+        if y is None or not (has_prediction or _has_component_names(names)):
+            return  # nearly always: only now is it worth reading the columns twice
+        read = learn_columns(self, X)[1]
+        n_categories = [len(c) for c in read["categories_"]]
+        widths = resolve_components(self, read["categorical_features_"], n_categories)
+        out = _output_names(names, read["_embedded"], widths, read["_numeric"])
+        if has_prediction:
+            given = {"target_type": self.target_type, "loss": self.loss, "quantile": self.quantile}
+            out += read_target(np.asarray(y), **given)[0].column_names()
+        _refuse_repeated(out)
 
     def _fitted_attributes(self, embedder):
         """What makes this estimator like a fitted copy of it; callbacks ask for it after each epoch."""
@@ -415,6 +435,12 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         ------
         ValueError
             If a category was not seen in `fit` and ``handle_unknown="error"``.
+
+        Warns
+        -----
+        UserWarning
+            If (nearly) none of a column's values is known and they are of another kind than in `fit`, such as strings
+            instead of integers. (1 and 1.0 are one category.)
         """
         check_is_fitted(self)
         return self._assemble(read_columns(self, X))
@@ -487,17 +513,18 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         -------
         names : ndarray of str
             ``book_0, book_1, ...`` for the vectors, then the numeric columns, then the prediction.
+
+        Raises
+        ------
+        ValueError
+            If two of them were equal.
         """
         check_is_fitted(self)
         names = check_feature_names_in(self, input_features)
-        out = [
-            f"{names[position]}_{i}"
-            for position, width in zip(self._embedded, self.n_components_)
-            for i in range(width)
-        ]
-        out += [names[position] for position in self._numeric]
+        out = _output_names(names, self._embedded, self.n_components_, self._numeric)
         if self.add_prediction and self.interaction == "mlp":
             out += Target(**self._target).column_names()
+        _refuse_repeated(out)
         return np.asarray(out, dtype=object)
 
     @property
@@ -520,7 +547,7 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If `X` has another number of columns.
+            If `X` has another number of columns, or a column of `fit` has no category to be found.
         """
         check_is_fitted(self)
         X = check_array(X, dtype=np.float32, ensure_all_finite="allow-nan")
@@ -531,6 +558,11 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         original = np.empty((len(X), self.n_features_in_), dtype=object)
         start = 0
         for j, (position, width) in enumerate(zip(self._embedded, self.n_components_)):
+            if not len(self.categories_[j]):
+                raise ValueError(
+                    f"Column {self.categorical_features_[j]!r} has no category to go back to: all its values were "
+                    "rarer than min_frequency. Lower min_frequency."
+                )
             searcher = make_searcher(self.embeddings_[j], "euclidean")
             _, nearest = searcher.search(X[:, start : start + width], 1)
             original[:, position] = self.categories_[j][nearest[:, 0]]
@@ -562,7 +594,7 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         name = self._names[self._embedded[j]]
         return pd.DataFrame(
             vectors,
-            index=pd.Index(entities, name=name),
+            index=in_pandas(pd.Index, entities, name=name),
             columns=[f"{name}_{i}" for i in range(vectors.shape[1])],
         )
 
@@ -661,7 +693,7 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         order = np.argsort(~told.shared, kind="stable")[:n]
         return pd.DataFrame(
             {
-                "entity": self.categories_[1 - j][told.links[order]],
+                "entity": in_pandas(pd.Series, self.categories_[1 - j][told.links[order]]),
                 "shared": told.shared[order],
                 "part": told.parts[order],
             }
@@ -689,9 +721,10 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : list of categories or None, default=None
-            Whose neighbours. A category given here is a point like any other and its own nearest neighbour. None:
-            every category, itself left out. For entities that are new, ask `most_similar` with a dict.
+        X : list of categories, float array of shape (n_queries, n_components) or None, default=None
+            Whose neighbours: categories, or vectors as `embedding` and `embed_new` give them, of at least two
+            components. A category given here is a point like any other and its own nearest neighbour. None: every
+            category, itself left out.
         n_neighbors : int, default=None
             How many. None: the parameter of the estimator.
         return_distance : bool, default=True
@@ -713,6 +746,8 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         ------
         KeyError
             If a name is not known; the message offers the closest spellings.
+        ValueError
+            If vectors are of another width, or there are not that many neighbours.
         """
         check_is_fitted(self)
         j = self._column(column)
@@ -887,10 +922,13 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         Parameters
         ----------
         path : str or Path
-            Loading runs no code, unlike a pickle. Callbacks and metadata requests are not written.
+            The file, in a folder that is there. Loading runs no code, unlike a pickle. Callbacks and metadata requests
+            are not written.
 
         Raises
         ------
+        FileNotFoundError
+            If the folder does not exist.
         TypeError
             If a parameter or a category is of a type that the file cannot hold, such as a callable; use pickle or
             joblib then.
@@ -1000,6 +1038,30 @@ _OF_ONE_INTERACTION = frozenset(
         "_target",
     ]
 )
+
+
+def _output_names(names, embedded, widths, numeric):
+    """Names of the components, then of the numeric columns."""
+    components = [
+        f"{names[position]}_{i}" for position, width in zip(embedded, widths) for i in range(width)
+    ]
+    return components + [names[position] for position in numeric]
+
+
+def _has_component_names(names):
+    """Whether one column has the name of another and a number, as components have."""
+    known = set(names)
+    parts = (name.rpartition("_") for name in names)
+    return any(number.isdecimal() and stem in known for stem, _, number in parts)
+
+
+def _refuse_repeated(names):
+    repeated = [name for name, n in Counter(names).items() if n > 1]
+    if repeated:
+        raise ValueError(
+            f"The output would have several columns named {repeated}: components are named after their column, as "
+            "'city_0' after 'city', and predictions 'prediction'. Rename these columns of X."
+        )
 
 
 def _of_row(links, row):

@@ -1,13 +1,12 @@
 """Vectors as files for other tools: the Embedding Projector, and word-vector text."""
 
-from pathlib import Path
-
 import numpy as np
 
 from ._entities import one_line, read_attributes, read_entities
+from ._paths import file_path, folder_path
 
 
-def write_projector(folder, embedder, *, column=None, metadata=None, binary=False):
+def write_projector(embedder, folder, *, column=None, metadata=None, binary=False):
     """Write files for TensorFlow's Embedding Projector and TensorBoard.
 
     In TensorBoard, start it with `folder` as log directory and open the tab "Projector". On the
@@ -15,11 +14,11 @@ def write_projector(folder, embedder, *, column=None, metadata=None, binary=Fals
 
     Parameters
     ----------
-    folder : path-like
-        Made if it is not there. Files of the same names are written over.
-
     embedder : EntityEmbedder
         Fitted.
+
+    folder : path-like
+        Made if it is not there, in one that is. Files of the same names are written over.
 
     column : str or int, default=None
         The embedded column. May be left out where there is one, or for links, where it means the
@@ -39,6 +38,11 @@ def write_projector(folder, embedder, *, column=None, metadata=None, binary=Fals
     folder : pathlib.Path
         Where the files are: the vectors, `metadata.tsv` and `projector_config.pbtxt`.
 
+    Raises
+    ------
+    FileNotFoundError
+        If the folder above `folder` does not exist.
+
     See Also
     --------
     embedding_map : One page to explore, without a server.
@@ -47,10 +51,10 @@ def write_projector(folder, embedder, *, column=None, metadata=None, binary=Fals
     -----
     A line is an entity. Tabs and line breaks inside a text become spaces.
     """
+    folder = folder_path(folder)
     entities = read_entities(embedder, column)
     attributes = read_attributes(metadata, entities)
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(exist_ok=True)
     if binary:
         vectors = "vectors.bytes"
         (folder / vectors).write_bytes(entities.vectors.astype("<f4").tobytes())
@@ -72,16 +76,16 @@ def write_projector(folder, embedder, *, column=None, metadata=None, binary=Fals
     return folder
 
 
-def write_word_vectors(path, embedder, *, column=None):
+def write_word_vectors(embedder, path, *, column=None):
     """Write vectors in the text format of word2vec, which gensim, spaCy and many others read.
 
     Parameters
     ----------
-    path : path-like
-        File to write.
-
     embedder : EntityEmbedder
         Fitted.
+
+    path : path-like
+        File to write, in a folder that is there.
 
     column : str or int, default=None
         The embedded column. May be left out where there is one, or for links, where it means the
@@ -92,16 +96,21 @@ def write_word_vectors(path, embedder, *, column=None):
     path : pathlib.Path
         The file. Its first line has the number of rows and of components.
 
+    Raises
+    ------
+    FileNotFoundError
+        If the folder of `path` does not exist.
+
     Notes
     -----
     The format parts its fields by spaces, so those in a name become underscores; where two names
     become equal, the second gets "#2".
     """
+    path = file_path(path)
     entities = read_entities(embedder, column)
     words = _unique(one_line(name).replace(" ", "_") for name in entities.names)
     shape = " ".join(map(str, entities.vectors.shape))
     rows = (f"{word} {' '.join(map(str, row))}" for word, row in zip(words, entities.vectors))
-    path = Path(path)
     _write_lines(path, [shape, *rows])
     return path
 

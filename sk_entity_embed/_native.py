@@ -470,6 +470,14 @@ def python_values(values):
     return values.tolist()
 
 
+def in_pandas(container, values, **options):
+    """Return values as a Series or an Index; text with lone surrogates, which UTF-8 lacks, as objects."""
+    try:
+        return container(values, **options)
+    except UnicodeEncodeError:
+        return container(values, dtype=object, **options)
+
+
 # --- numbers -----------------------------------------------------------------------------------
 
 

@@ -7,11 +7,12 @@ as ``{"__type__": ..., ...}``.
 import json
 import os
 import tempfile
-from pathlib import Path
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
+
+from ._paths import file_path
 
 FORMAT = "sk_entity_embed"
 VERSION = 1
@@ -33,11 +34,20 @@ def write(path, class_name, content):
     Raises
     ------
     TypeError
-        If a value is of another type.
+        If a value is of another type; its names in `content` tell which.
+    FileNotFoundError
+        If the folder of `path` does not exist.
     """
-    path = Path(path)
+    path = file_path(path)
     tensors = {}
-    header = json.dumps(_pack(content, "", tensors), allow_nan=True)
+    try:
+        header = json.dumps(_pack(content, "", tensors), allow_nan=True)
+    except _CannotPack as error:
+        key, kind = error.args
+        raise TypeError(
+            f"save() cannot write {_name_of(key, content)}, which holds a value of type {kind}: expected numbers, "
+            "strings, None, dates and arrays of these. Use pickle or joblib for this object."
+        ) from None
     metadata = {"format": FORMAT, "version": str(VERSION), "class": class_name, "content": header}
     # A temporary name first: a failure half-way leaves an older file as it was.
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".tmp")
@@ -113,10 +123,7 @@ def _pack(value, key, tensors):
     kind = type(value).__name__
     if kind in _BY_TEXT:
         return {"__type__": kind, "text": _BY_TEXT[kind][0](value)}
-    raise TypeError(
-        f"save() cannot write {key.lstrip('.') or 'a value'} of type {type(value).__name__}: expected numbers, "
-        "strings, None, dates and arrays of these. Use pickle or joblib for this object."
-    )
+    raise _CannotPack(key, type(value).__name__)
 
 
 def _pack_array(array, key, tensors):
@@ -135,7 +142,25 @@ def _pack_array(array, key, tensors):
         items = [_pack(v, f"{key}.{i}", tensors) for i, v in enumerate(array.ravel().tolist())]
         dtype = "object" if array.dtype.kind == "O" else array.dtype.str
         return {"__type__": "objects", "items": items, "shape": list(array.shape), "dtype": dtype}
-    raise TypeError(f"save() cannot write an array of dtype {array.dtype}.")
+    raise _CannotPack(key, f"array of {array.dtype}")
+
+
+class _CannotPack(Exception):
+    """The key and the type of what has no place in a file."""
+
+
+def _name_of(key, content):
+    """What a user calls the value of a key, which counts positions: a parameter or an attribute."""
+    names = []
+    for part in key.split(".")[1:]:
+        if isinstance(content, dict):
+            name, content = list(content.items())[int(part.rstrip("k"))]
+            names.append(str(name))
+        elif isinstance(content, (list, tuple)):
+            content = content[int(part)]
+        else:
+            break  # inside an array
+    return ".".join(names[1:] or names) or "a value"  # the first only sorts the content
 
 
 def _unpack(value, tensors):

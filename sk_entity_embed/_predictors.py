@@ -13,7 +13,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from ._embedder import EntityEmbedder
-from ._target import Target, refuse_missing
+from ._target import Target, plain_labels, refuse_missing
 from ._validation import Interval, StrOptions, fit_context, raise_for_params
 
 _SHARED = (
@@ -304,7 +304,7 @@ class EntityEmbeddingClassifier(ClassifierMixin, _NetworkPredictor):
             If the loss stops being finite; what was fitted before stays.
         """
         self._require(y)
-        y = y.toarray() if issparse(y) else np.asarray(y)
+        y = y.toarray() if issparse(y) else np.asarray(plain_labels(y))
         refuse_missing(y)
         check_classification_targets(y)
         kind = "multilabel" if y.ndim == 2 and y.shape[1] > 1 else "auto"

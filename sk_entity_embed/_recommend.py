@@ -11,7 +11,9 @@ from heapq import nsmallest
 
 import numpy as np
 import pandas as pd
+from sklearn.utils import check_array
 
+from ._native import in_pandas
 from ._neighbors import Searcher
 
 _FEW = 64  # entities to leave out up to which a search over all, longer by as many, is cheapest
@@ -69,10 +71,10 @@ def kneighbors(
     ----------
     source : EntityColumn
         The column.
-    X : list of categories or None, default=None
-        Whose neighbours. As in NearestNeighbors, a category that is named is a point among the
-        others and its own first neighbour (at distance 0 for the metrics that are distances).
-        None: those of every category, itself left out.
+    X : list of categories, float array of shape (n_queries, n_components) or None, default=None
+        Whose neighbours: names, or vectors of at least two components. As in NearestNeighbors, a
+        category that is named is a point among the others and its own first neighbour (at distance
+        0 for the metrics that are distances). None: those of every category, itself left out.
     n_neighbors : int, default=5
         Neighbours of each.
     return_distance : bool, default=True
@@ -94,17 +96,36 @@ def kneighbors(
     UnknownEntityError
         A KeyError, if a name has no vector. It offers the closest spellings.
     ValueError
-        If there are not that many neighbours.
+        If there are not that many neighbours, or vectors are of another width.
     """
-    leave_out_itself = X is None
-    if X is None:
-        rows = np.arange(len(source.categories))
-    else:
-        rows = rows_of(source, _as_names(X))
+    everyone = np.arange(len(source.categories)) if X is None else None
     distances, indices = _searcher(source, metric, searcher).search(
-        source.vectors[rows], n_neighbors, exclude=rows if leave_out_itself else None
+        _points(source, X, everyone), n_neighbors, exclude=everyone
     )
     return (distances, indices) if return_distance else indices
+
+
+def _points(source, X, everyone):
+    """Vectors to search from: those of some rows, of names, or `X` itself."""
+    if everyone is not None:
+        return source.vectors[everyone]
+    if not _holds_vectors(X):
+        return source.vectors[rows_of(source, _as_names(X))]
+    points = check_array(X, dtype=np.float32)
+    width = source.vectors.shape[1]
+    if points.shape[1] != width:
+        raise ValueError(
+            f"Expected vectors of {width} components, those of column {source.name!r}; got an array of shape "
+            f"{points.shape}. Categories are given as a list."
+        )
+    return points
+
+
+def _holds_vectors(X):
+    """Whether `X` is a matrix of floats; one column of them may just as well be numbers for categories."""
+    if len(getattr(X, "shape", ())) != 2 or X.shape[1] < 2:
+        return False
+    return np.asarray(X).dtype.kind == "f"
 
 
 def most_similar(
@@ -448,9 +469,9 @@ def _as_frame(labels, found, target):
     indices = np.concatenate([empty, *(indices for _, indices in found)])
     return pd.DataFrame(
         {
-            "query": np.repeat(labels, lengths),
+            "query": in_pandas(pd.Series, np.repeat(labels, lengths)),
             "rank": np.concatenate([empty, *(np.arange(1, length + 1) for length in lengths)]),
-            "entity": target.categories[indices],
+            "entity": in_pandas(pd.Series, target.categories[indices]),
             "similarity": np.concatenate([empty.astype(np.float32), *(s for s, _ in found)]),
             "count": target.counts[indices],
         }

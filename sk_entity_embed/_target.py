@@ -156,6 +156,42 @@ def read_target(y, *, target_type="auto", loss="auto", quantile=0.5, sample_weig
     return _read_numbers(y, kind, loss, quantile, sample_weight)
 
 
+def plain_labels(y):
+    """Numbers or booleans in an object array as an array of their type; anything else as it is.
+
+    Parameters
+    ----------
+    y : array-like
+
+    Returns
+    -------
+    y : array-like
+
+    Raises
+    ------
+    TypeError
+        If strings stand among values of other types.
+    """
+    cells = y.to_numpy() if hasattr(y, "to_numpy") else y
+    if not isinstance(cells, np.ndarray) or cells.dtype.kind != "O":
+        return y
+    kind = pd.api.types.infer_dtype(np.ravel(cells), skipna=False)
+    if kind in ("integer", "floating", "boolean", "mixed-integer-float", "decimal"):
+        return np.array(cells.tolist(), dtype=float if kind == "decimal" else None)
+    present = [cell for cell in np.ravel(cells) if not _is_missing(cell)]
+    types = sorted({"str" if isinstance(c, str) else type(c).__name__ for c in present})
+    if len(types) > 1 and "str" in types:
+        raise TypeError(
+            f"y must hold strings only or numbers only, got cells of types {types}. Convert them to one type, for "
+            "example with astype(str)."
+        )
+    return y
+
+
+def _is_missing(cell):
+    return pd.api.types.is_scalar(cell) and pd.isna(cell)
+
+
 def refuse_missing(y):
     """Raise scikit-learn's error for NaN or infinity in y, and the like for None among labels.
 

@@ -5,6 +5,7 @@ Code 0 is for values unseen in `learn` and for those too rare; codes 1 to n are 
 category, "1" is another. None, NaN, NaT, pd.NA and null are one, the last.
 """
 
+import warnings
 from datetime import date, datetime
 from functools import cached_property
 from itertools import repeat
@@ -32,6 +33,7 @@ from ._native import (
 
 _INT64 = np.iinfo(np.int64)
 _FEW_KEYS = 100_000  # a dict of so many numbers is made in no time
+_NEARLY_NONE = 0.01  # share of known values up to which a column is asked for its kind
 _EXACT = 2**53  # whole numbers up to here are exact as float64
 
 
@@ -93,6 +95,11 @@ class Vocabulary:
         ------
         ValueError
             If a cell is a list, a dict or the like.
+
+        Warns
+        -----
+        UserWarning
+            If no value is frequent enough to be a category.
         """
         column = plain(column)
         try:
@@ -108,6 +115,8 @@ class Vocabulary:
         n_missing = int(rows[-1])
         keep_missing = n_missing >= max(least, 1)
 
+        if len(codes) and not (len(kept) or keep_missing):
+            _warn_all_infrequent(name, min_frequency, rows.max(initial=0), len(codes))
         counts = np.append(rows[kept], n_missing) if keep_missing else rows[kept]
         code_of = np.zeros(len(values) + 1, dtype=np.int32)
         code_of[kept] = np.arange(1, len(kept) + 1)
@@ -137,8 +146,19 @@ class Vocabulary:
         ------
         ValueError
             If a cell is a list, a dict or the like.
+
+        Warns
+        -----
+        UserWarning
+            If (nearly) none of the values is known and they are of another kind than the categories, such as strings
+            instead of integers.
         """
-        return self._lookup.encode(plain(column))
+        column = plain(column)
+        codes = self._lookup.encode(column)
+        # An object column may be of any kind: its cells are looked at only if none is known.
+        if _rough_kind(column) != self._lookup.kind:
+            self._check_kind(column, codes)
+        return codes
 
     def lookup(self, values):
         """Return the codes of a short list of values."""
@@ -167,6 +187,27 @@ class Vocabulary:
         codes, values = distinct(column)
         first = pd.factorize(codes)[1][:limit]
         return [python_values(values[code : code + 1])[0] if code >= 0 else None for code in first]
+
+    def _check_kind(self, column, codes):
+        """Warn if values of another kind than the categories are to blame for being unknown."""
+        lookup = self._lookup
+        n_known = np.count_nonzero(codes)
+        if lookup.missing_code:
+            n_known -= np.count_nonzero(codes == lookup.missing_code)
+        if n_known > _NEARLY_NONE * len(codes):
+            return
+        present, values = distinct(column)
+        expected, got = _fine_kind(lookup.keys), _fine_kind(values)
+        n_present = np.count_nonzero(present >= 0)
+        is_told_apart = expected and got and expected != got and not {expected, got} <= _NUMBERS
+        if not n_present or not is_told_apart:
+            return
+        warnings.warn(
+            f"Column {self.name!r} held {expected}s in fit and holds {got}s now: {n_known} of its {n_present} values "
+            f"are known categories. Convert the column to {expected}s, or fit on {got}s.",
+            UserWarning,
+            stacklevel=2,
+        )
 
     @property
     def _lookup(self):
@@ -380,6 +421,39 @@ def _as_float(values):
             numbers.astype(values.dtype) == values
         )
     return numbers, exact
+
+
+_ROUGH_KINDS = {**dict.fromkeys("biuf", "number"), **dict.fromkeys("Mm", "time"), "U": "text"}
+_DTYPES = {"b": "boolean", "i": "integer", "u": "integer", "f": "float", "M": "date"}
+_WORDS = {"floating": "float", "datetime": "zoned time", "bytes": "byte"}  # for pandas' own
+_NUMBERS = {"boolean", "integer", "float", "decimal"}  # 1, 1.0 and True are one category
+
+
+def _rough_kind(column):
+    """The kind of a Plain or Coded column as `_Lookup` calls it, its cells unread."""
+    if isinstance(column, Coded):
+        return _rough_kind(column.dictionary)
+    values = column.values
+    return "text" if is_arrow(values) else _ROUGH_KINDS.get(values.dtype.kind, "object")
+
+
+def _fine_kind(values):
+    """The kind of distinct values in a word; None if they are mixed or there are none."""
+    if not len(values):
+        return None
+    if values.dtype.kind != "O":
+        return _DTYPES.get(values.dtype.kind, "duration")
+    kind = pd.api.types.infer_dtype(values, skipna=False)
+    return None if kind.startswith(("mixed", "unknown")) else _WORDS.get(kind, kind)
+
+
+def _warn_all_infrequent(name, min_frequency, largest, n_rows):
+    warnings.warn(
+        f"min_frequency={min_frequency} is above every count in column {name!r}, whose commonest value has {largest} "
+        f"of {n_rows} rows. All its values share the unknown vector. Lower min_frequency or leave the column out.",
+        UserWarning,
+        stacklevel=2,
+    )
 
 
 def _index_in(values, categories):

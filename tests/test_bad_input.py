@@ -68,6 +68,37 @@ def test_y_of_text_for_a_regressor():
     )
 
 
+@pytest.mark.parametrize("dtype", [int, bool])
+def test_y_of_python_objects_is_what_they_are(dtype):
+    """Whole numbers or booleans in an object array are labels of that type."""
+    y = (np.arange(60) % 2).astype(dtype)
+    for cls in (EntityEmbedder, EntityEmbeddingClassifier):
+        fitted = cls(**PLAIN).fit(X, y.astype(object))
+        assert fitted.classes_.dtype == y.dtype
+    ratings = EntityEmbedder(interaction="dot", random_state=0)
+    assert ratings.fit(X[["shop", "item"]], y.astype(object)).target_type_ == "binary"
+
+
+def test_y_of_python_floats_is_numbers():
+    """In an object array, a Series or several columns; NaN among them is told."""
+    kinds = [Y.astype(object), pd.Series(Y, dtype=object), np.c_[Y, Y].astype(object)]
+    for y in kinds:
+        assert EntityEmbedder(**PLAIN).fit(X, y).target_type_ == "continuous"
+    refuse("Input y contains NaN", y=np.where(np.arange(60) == 7, np.nan, Y).astype(object))
+
+
+@pytest.mark.parametrize("cls", [EntityEmbedder, EntityEmbeddingClassifier])
+def test_y_of_strings_and_numbers(cls):
+    """The types are named."""
+    y = np.array(["a", 1] * 30, dtype=object)
+    refuse(
+        r"y must hold strings only .* got cells of types \['int', 'str'\]",
+        y=y,
+        error=TypeError,
+        cls=cls,
+    )
+
+
 # --- X ---------------------------------------------------------------------------------------
 
 
@@ -130,6 +161,31 @@ def test_categorical_features_that_are_not_there(choice, match):
     refuse(match, categorical_features=choice)
 
 
+@pytest.mark.parametrize(
+    ("name", "params"),
+    [
+        ("shop_0", {}),
+        ("item_1", {"n_components": {"item": 2}}),
+        ("prediction", {"add_prediction": True}),
+    ],
+)
+def test_a_column_named_as_an_output(name, params):
+    """Told before any training; columns of X with such names are no matter where nothing is equal."""
+    table = X.rename(columns={"price": name})
+    refuse(rf"several columns named \['{name}'\].*Rename these columns", X=table, y=Y, **params)
+    harmless = X.rename(columns={"price": "shop_99"})
+    names = EntityEmbedder(**PLAIN).fit(harmless, Y).get_feature_names_out().tolist()
+    assert names[-1] == "shop_99"
+
+
+def test_names_given_afterwards_that_repeat():
+    """An array has no names; those given later must not repeat either."""
+    embedder = EntityEmbedder(**PLAIN, categorical_features=[0])
+    embedder.fit(np.arange(60).reshape(30, 2) % 5, Y[:30])
+    with pytest.raises(ValueError, match="several columns named"):
+        embedder.get_feature_names_out(["u", "u_0"])
+
+
 # --- categories ------------------------------------------------------------------------------
 
 
@@ -140,8 +196,30 @@ def test_an_unseen_category_is_an_error_if_told():
     listed = re.escape(str([f"new {i:02}" for i in range(5)]))
     with pytest.raises(ValueError, match=f"unknown categories {listed} in column 'shop'"):
         embedder.transform(new)
-    rare = EntityEmbedder(**PLAIN, handle_unknown="error", min_frequency=50).fit(X, Y)
+    rare = EntityEmbedder(**PLAIN, handle_unknown="error", min_frequency=50)
+    with pytest.warns(UserWarning, match="min_frequency=50 is above every count"):
+        rare.fit(X, Y)
     assert rare.transform(X).shape[0] == 60  # rare is not unseen
+
+
+@pytest.mark.filterwarnings("ignore:min_frequency=50")
+def test_no_category_to_go_back_to():
+    """Where every category was rare, there is no nearest one."""
+    embedder = EntityEmbedder(**PLAIN, min_frequency=50).fit(X, Y)
+    with pytest.raises(
+        ValueError, match=r"Column 'shop' has no category to go back to.*min_frequency"
+    ):
+        embedder.inverse_transform(embedder.transform(X))
+
+
+def test_a_column_of_another_kind_is_told_after_loading(tmp_path):
+    """The categories tell what was fitted."""
+    EntityEmbedder(**PLAIN).fit(X, Y).save(tmp_path / "embedder.safetensors")
+    embedder = EntityEmbedder.load(tmp_path / "embedder.safetensors")
+    with pytest.warns(
+        UserWarning, match="Column 'shop' held strings in fit and holds integers now"
+    ):
+        embedder.transform(X.assign(shop=1))
 
 
 @pytest.mark.parametrize(
@@ -200,6 +278,17 @@ def test_names_are_text_whatever_they_hold(name):
     assert name in embedder.categories_[0].tolist()
     assert name in embedder.most_similar("b")["entity"].tolist()
     assert embedder.inverse_transform(embedder.transform(table))[0, 0] == name
+
+
+def test_names_with_lone_surrogates():
+    """Text that UTF-8 cannot hold: found, shown and, if it is not there, told like any other."""
+    cells = np.array(["\ud800 a", "b", "c"] * 20, dtype=object)
+    embedder = EntityEmbedder(**PLAIN).fit(pd.DataFrame({"u": pd.Series(cells, dtype=object)}), Y)
+    assert "\ud800 a" in embedder.most_similar("b")["entity"].tolist()
+    assert embedder.most_similar("\ud800 a")["query"].tolist() == ["\ud800 a"] * 2
+    assert embedder.embedding("u").index.tolist() == ["b", "c", "\ud800 a"]
+    with pytest.raises(KeyError, match="is not among the 3 categories"):
+        embedder.most_similar("\ud801")
 
 
 @pytest.mark.parametrize("cls", ALL)

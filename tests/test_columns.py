@@ -1,6 +1,7 @@
 """Tests of sk_entity_embed/_columns.py."""
 
 import datetime
+import re
 from decimal import Decimal
 
 import numpy as np
@@ -240,6 +241,30 @@ def test_kinds_of_columns(column, is_categorical, is_numeric):
     table = read_table(column.to_frame("c"))
     assert table.is_categorical(0) is is_categorical
     assert table.is_numeric(0) is is_numeric
+
+
+@pytest.mark.parametrize(
+    "make", [pd.DataFrame, pl.DataFrame, None], ids=["pandas", "polars", "array"]
+)
+def test_amounts_that_would_be_embedded_are_told(make):
+    """Floats that hardly repeat, where nothing looks like a category: columns, and how to keep them numbers."""
+    rng = np.random.default_rng(0)
+    columns = {"size": rng.normal(size=300), "grade": rng.integers(5, size=300) * 0.5}
+    X = np.column_stack(list(columns.values())) if make is None else make(columns)
+    table, listed = read_table(X), re.escape(str(["size"] if make else [0]))
+    with pytest.warns(
+        UserWarning, match=rf"in {listed}: .* Name the columns .* in categorical_features"
+    ):
+        assert select_categorical(table, X, "auto").tolist() == [0, 1]
+
+
+def test_numbers_that_may_be_categories_are_not_told():
+    """Warnings are errors here: few rows, whole numbers, repeated floats, columns that were named."""
+    rng = np.random.default_rng(0)
+    amounts = pd.DataFrame({"size": rng.normal(size=300)})
+    for X in (amounts[:100], pd.DataFrame({"id": np.arange(300)}), amounts.round(1)):
+        assert select_categorical(read_table(X), X, "auto").tolist() == [0]
+    assert select_categorical(read_table(amounts), amounts, ["size"]).tolist() == [0]
 
 
 # --- numbers ---------------------------------------------------------------------------------------

@@ -672,6 +672,15 @@ def test_a_loss_that_is_not_finite_leaves_the_estimator_as_it_was(shops):
     np.testing.assert_array_equal(embedder.transform(X), before)
 
 
+@pytest.mark.parametrize("cv", [None, 5])
+def test_a_last_step_gone_wrong_is_named(shops, cv):
+    """No later step's loss would tell of it."""
+    X, y = shops
+    one_step = {"max_epochs": 1, "batch_size": len(X), "learning_rate": 1e38}
+    with pytest.raises(FloatingPointError, match=r"in epoch 1 with learning_rate=1e\+38. Lower"):
+        EntityEmbedder(**{**PLAIN, **one_step, "cv": cv}).fit(X, y)
+
+
 def test_fit_again_forgets(shops):
     """Another interaction, another table: nothing of the first fit remains."""
     X, y = shops

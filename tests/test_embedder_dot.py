@@ -262,6 +262,7 @@ def test_what_is_no_list_of_pairs_is_refused(X, y, match):
         make().fit(X, y)
 
 
+@pytest.mark.filterwarnings("ignore:min_frequency=1000")
 def test_pairs_all_rare_are_refused(pairs):
     """Nothing is left to learn from."""
     with pytest.raises(ValueError, match="No pair is left to learn from"):

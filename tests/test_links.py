@@ -272,6 +272,15 @@ def test_a_loss_gone_wrong_is_named():
         train_links(pairs, LinkSpec(learning_rate=1e30), seed=0)
 
 
+def test_a_last_step_gone_wrong_is_named():
+    """No later step's loss would tell of it."""
+    value = np.linspace(-1, 1, 9).astype(np.float32)
+    pairs = LinkPairs(np.arange(9), np.arange(9), value, None, 9, 9, "rating")
+    spec = LinkSpec(learning_rate=1e30, max_epochs=1, batch_size=9)
+    with pytest.raises(FloatingPointError, match=r"stopped being finite in epoch 0.*smaller"):
+        train_links(pairs, spec, seed=0)
+
+
 @pytest.mark.parametrize(
     ("fields", "spec", "message"),
     [

@@ -40,6 +40,29 @@ def test_similar_prints_n_neighbours(ndjson, capsys):
     assert printed.err == ""
 
 
+@pytest.mark.parametrize(
+    ("words", "titles"),
+    [
+        (["sea", "book", "1"], ["sea book 1"]),
+        (["sea book 1"], ["sea book 1"]),
+        (["sea book 1", "moon book 2"], ["sea book 1", "moon book 2"]),
+    ],
+)
+def test_a_title_needs_no_quotes(words, titles, ndjson, capsys):
+    """Words are one title, unless each of them is a title itself."""
+    assert main(["similar", *words, "-n", "2", "--data", ndjson]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    found = [line for line in lines if line.startswith("Nearest to ")]
+    assert [line.split(" (")[0].removeprefix("Nearest to ") for line in found] == titles
+
+
+def test_a_missing_folder_is_told_before_training(tmp_path, ndjson, capsys):
+    assert main(["map", "--data", ndjson, "--out", str(tmp_path / "none" / "page.html")]) == 1
+    printed = capsys.readouterr()
+    assert "Create it first" in printed.err
+    assert printed.out == ""
+
+
 def test_an_unknown_title_is_told_with_the_closest_spellings(ndjson, capsys):
     assert main(["similar", "sea bok 1", "--data", ndjson]) == 1
     printed = capsys.readouterr()

@@ -116,11 +116,19 @@ def test_any_nesting_of_plain_values_survives_json(value):
 
 def test_a_value_of_another_type_is_refused(tmp_path):
     """Its place and type are named, with what to use instead."""
-    with pytest.raises(TypeError, match=r"cannot write .* of type function.*pickle or joblib"):
+    with pytest.raises(TypeError, match=r"cannot write x, .* of type function.*pickle or joblib"):
         round_trip({"x": [1, round_trip]}, tmp_path)
-    with pytest.raises(TypeError, match="array of dtype complex128"):
+    with pytest.raises(TypeError, match=r"cannot write x, .* array of complex128"):
         round_trip({"x": np.zeros(2, dtype=complex)}, tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_parameter_that_is_refused_is_named(tmp_path):
+    """As the user wrote it, not by its place in the file."""
+    X, y = make_shops(60)
+    embedder = EntityEmbedder(**PLAIN, categorical_features=lambda X: ["shop", "item"]).fit(X, y)
+    with pytest.raises(TypeError, match="cannot write categorical_features, which holds"):
+        embedder.save(tmp_path / "file.safetensors")
 
 
 # --- files -----------------------------------------------------------------------------------

@@ -329,6 +329,19 @@ def test_slips_of_the_hand_are_understood(typed, meant, n_others):
     assert closest_spellings(typed, categories)[0] == meant
 
 
+def test_kneighbors_of_vectors(books, metric):
+    """A matrix of floats, in a frame or not, stands for itself; one column of floats holds categories."""
+    for points in (books.vectors[:2], pd.DataFrame(books.vectors[:2])):
+        found = kneighbors(books, points, 3, metric=metric)
+        np.testing.assert_array_equal(found[1], kneighbors(books, BOOKS[:2], 3, metric=metric)[1])
+    sizes = make_column("size", np.array([1.0, 2.0]), [[1, 0], [0, 1]])
+    assert kneighbors(sizes, np.array([[2.0], [1.0]]), 1, False).tolist() == [[1], [0]]
+    with pytest.raises(ValueError, match=r"Expected vectors of 3 components.* of shape \(6, 2\)"):
+        kneighbors(books, books.vectors[:, :2])
+    with pytest.raises(ValueError, match="contains NaN"):
+        kneighbors(books, np.full((1, 3), np.nan))
+
+
 def test_spelling_of_other_types():
     """A number typed for a text, nothing typed, nothing alike."""
     assert closest_spellings(12, np.array(["12", "13"], dtype=object))[0] == "12"

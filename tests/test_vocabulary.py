@@ -135,6 +135,7 @@ def test_learn_agrees_with_a_dict(cells, is_long):
         assert learned[-1] is None
 
 
+@pytest.mark.filterwarnings("ignore:Column None held")  # another kind, on purpose
 @FEW
 @given(
     known=st.lists(anything, max_size=12),
@@ -368,7 +369,8 @@ def test_moments_are_compared_by_time():
         other, other_codes = Vocabulary.learn(column)
         assert other_codes.tolist() == [2, 1]
         assert other.encode(np.array(days, dtype="M8[ns]")).tolist() == [2, 1]
-    assert vocabulary.encode(np.array(days)).tolist() == [0, 0]
+    with pytest.warns(UserWarning, match="held dates in fit and holds strings now"):
+        assert vocabulary.encode(np.array(days)).tolist() == [0, 0]
     with_missing, codes = Vocabulary.learn(pd.Series([pd.NaT, stamps[0]]))
     assert np.isnat(with_missing.categories[-1])
     assert codes.tolist() == [2, 1]
@@ -377,7 +379,8 @@ def test_moments_are_compared_by_time():
     assert codes.tolist() == [2, 1]
     assert vocabulary.encode(zoned.dt.tz_convert("Asia/Tokyo")).tolist() == [2, 1]
     assert vocabulary.encode(pl.Series(zoned.tolist())).tolist() == [2, 1]
-    assert vocabulary.encode(pd.Series(stamps)).tolist() == [0, 0]
+    with pytest.warns(UserWarning, match="held zoned times in fit and holds dates now"):
+        assert vocabulary.encode(pd.Series(stamps)).tolist() == [0, 0]
 
 
 @pytest.mark.parametrize(
@@ -458,7 +461,11 @@ def test_long_sorted_text():
 # --- rare ------------------------------------------------------------------------------------------
 
 
+ALL_RARE = pytest.mark.filterwarnings("ignore:min_frequency=")  # not what is tested
+
+
 @FEW
+@ALL_RARE
 @given(cells=st.lists(anything, min_size=1, max_size=20), least=st.integers(1, 4))
 def test_rare_values_have_code_zero(cells, least):
     """Categories have at least `min_frequency` rows, the rest is listed as infrequent."""
@@ -486,6 +493,7 @@ def test_min_frequency_as_a_fraction():
     assert vocabulary.categories.tolist() == ["a", "b", None]
 
 
+@ALL_RARE
 def test_all_rare():
     """No category is left, and everything has code 0."""
     for column in (objects(["a", None]), np.array([1.5, np.nan]), np.array([1, 2])):
@@ -494,6 +502,78 @@ def test_all_rare():
         assert codes.tolist() == [0, 0]
         assert vocabulary.encode(column).tolist() == [0, 0]
         assert vocabulary.encode(pd.Series(["a"] * 300)).tolist() == [0] * 300
+
+
+def test_all_rare_is_told():
+    """The column, its largest count and what to do; a share of the rows is as good as a count."""
+    for least in (3, 0.9):
+        match = (
+            rf"min_frequency={least} is above every count in column 'u', .* has 2 of 3 rows.*Lower"
+        )
+        with pytest.warns(UserWarning, match=match):
+            Vocabulary.learn(objects(["a", "a", None]), min_frequency=least, name="u")
+
+
+# --- another kind --------------------------------------------------------------------------------
+
+INTEGERS, STRINGS = np.arange(60) % 3, (np.arange(60) % 3).astype(str)
+
+
+@pytest.mark.parametrize(
+    ("known", "new", "words"),
+    [
+        (INTEGERS, STRINGS, "integers in fit and holds strings"),
+        (INTEGERS, STRINGS.astype(object), "integers in fit and holds strings"),
+        (INTEGERS, pd.Series(STRINGS, dtype="category"), "integers in fit and holds strings"),
+        (INTEGERS, pa.array(STRINGS.tolist()), "integers in fit and holds strings"),
+        (STRINGS, INTEGERS, "strings in fit and holds integers"),
+        (STRINGS, INTEGERS.astype(object), "strings in fit and holds integers"),
+        (STRINGS, INTEGERS.astype(float), "strings in fit and holds floats"),
+        (STRINGS, INTEGERS > 0, "strings in fit and holds booleans"),
+        (STRINGS, STRINGS.astype(bytes), "strings in fit and holds bytes"),
+        (INTEGERS.astype("M8[D]"), STRINGS, "dates in fit and holds strings"),
+    ],
+)
+def test_values_of_another_kind_are_told(known, new, words):
+    """Every value is unknown, which is seldom meant: the column, both kinds, what to do."""
+    vocabulary, _ = Vocabulary.learn(known, name="u")
+    match = rf"Column 'u' held {words} now: 0 of its 60 values are known categories. Convert the column to"
+    with pytest.warns(UserWarning, match=match):
+        assert not vocabulary.encode(new).any()
+
+
+@pytest.mark.parametrize(
+    ("known", "new"),
+    [
+        (INTEGERS, INTEGERS.astype(float)),
+        (INTEGERS.astype(float), INTEGERS),
+        (INTEGERS, INTEGERS.astype(object)),
+        (INTEGERS, INTEGERS > 1),
+        (INTEGERS, INTEGERS + 10.5),
+        (STRINGS, np.char.add(STRINGS, " new")),
+        (STRINGS, np.char.add(STRINGS, " new").astype(object)),
+        (STRINGS, np.full(60, np.nan)),
+        (STRINGS, np.full(60, None)),
+        (np.append(STRINGS.astype(object), 1), INTEGERS + 7),
+        (STRINGS, np.where(np.arange(60) == 0, STRINGS.astype(object), INTEGERS)),
+    ],
+    ids=[
+        "floats for integers",
+        "integers for floats",
+        "objects",
+        "booleans for integers",
+        "other numbers",
+        "other strings",
+        "other strings as objects",
+        "all NaN",
+        "all None",
+        "fitted on a mixture",
+        "a mixture now",
+    ],
+)
+def test_values_that_are_unknown_for_another_reason_are_not_told(known, new):
+    """Warnings are errors here: equal numbers match, and what is new, missing or mixed is no mistake."""
+    Vocabulary.learn(known)[0].encode(new)
 
 
 # --- unseen ----------------------------------------------------------------------------------------

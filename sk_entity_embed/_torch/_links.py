@@ -262,7 +262,13 @@ def _recipe(pairs, spec, loss):
 
 def _record(tables, solver, loss, diary, **numbers):
     x, v, x_bias, v_bias, intercept = tables
-    arrays = (np.ascontiguousarray(t.cpu().numpy(), np.float32) for t in (x, v, x_bias, v_bias))
+    arrays = [np.ascontiguousarray(t.cpu().numpy(), np.float32) for t in (x, v, x_bias, v_bias)]
+    # A step's loss tells of the steps before it; the last one may have left vectors without a finite product.
+    if not all(np.isfinite(np.vdot(array, array)) for array in [*arrays, np.float32(intercept)]):
+        raise FloatingPointError(
+            f"The vectors stopped being finite in epoch {max(0, len(diary.history) - 1)}. Try a smaller learning_rate "
+            "or a larger weight_decay, and look for huge values or weights."
+        )
     return TrainedLinks(
         *arrays,
         intercept=float(intercept),

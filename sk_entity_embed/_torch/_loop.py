@@ -17,6 +17,7 @@ from ._network import AdamW, Bodies, MaskPool, Tables
 
 _ALL = slice(None)
 UNKNOWN_RATE = 0.02  # share of cells shown as unknown, so that its vector is trained
+ROWS_TRIED = 256  # rows of each fold on which the end of the training is tried
 ROWS_AT_ONCE = 1 << 15  # rows fetched by one gather; bounds what a shuffle holds
 
 
@@ -188,13 +189,9 @@ class _Training:
                     on_epoch.begin()
                 record = {"epoch": epoch + 1, "loss": self._epoch(epoch)}
                 if not math.isfinite(record["loss"]):
-                    raise FloatingPointError(
-                        f"The loss became {record['loss']} in epoch {epoch + 1} with learning_rate="
-                        f"{plan.learning_rate}. Lower learning_rate, or look for extreme values in y "
-                        "and in the numeric columns."
-                    )
+                    raise self._diverged(f"The loss became {record['loss']}", epoch + 1)
                 if plan.early_stopping:
-                    record["validation_loss"] = self._validation_loss()
+                    record["validation_loss"] = self._mean_loss(self.validation)
                 self.history.append(record)
                 if plan.early_stopping:
                     if record["validation_loss"] < best_value - 1e-6:
@@ -211,8 +208,24 @@ class _Training:
                 stacklevel=2,
             )
         if best is None:
-            return self.export()
+            network = self.export()
+            self._check_last_step(network)
+            return network
         return TrainedNetwork(best.tables, best.head, self.history, best.best_epoch)
+
+    def _check_last_step(self, network):
+        """A step's loss tells of the steps before it; what the last one left is tried on a few rows."""
+        loss = self._mean_loss([rows[:ROWS_TRIED] for rows in self.train_rows])
+        if not math.isfinite(loss):
+            raise self._diverged(f"The loss became {loss}", len(self.history))
+        if not all(np.isfinite(table).all() for table in network.tables):
+            raise self._diverged("Vectors stopped being finite", len(self.history))
+
+    def _diverged(self, what, epoch):
+        return FloatingPointError(
+            f"{what} in epoch {epoch} with learning_rate={self.plan.learning_rate}. Lower "
+            "learning_rate, or look for extreme values in y and in the numeric columns."
+        )
 
     def _epoch(self, epoch):
         """One walk through the rows; returns the mean loss."""
@@ -268,10 +281,10 @@ class _Training:
         self.optimiser.step(gradient.div_(self.group_size), self.plan.learning_rate * rate)
         return values[:, learned].sum()
 
-    def _validation_loss(self):
-        """Weighted mean loss of the validation rows, each with the table and body that have not seen its label."""
+    def _mean_loss(self, rows_of_folds):
+        """Weighted mean loss of rows, given by fold: each with the table and body that have not seen its label."""
         total = mass = 0.0
-        for k, rows in enumerate(self.validation):
+        for k, rows in enumerate(rows_of_folds):
             for part in rows.split(1 << 14):
                 cells, target, numeric, weight = self._fetch(part.unsqueeze(0))
                 table = torch.tensor([k], device=self.device)

@@ -19,11 +19,11 @@ import re
 import secrets
 import warnings
 from importlib import resources
-from pathlib import Path
 
 import numpy as np
 
 from .._entities import Attribute, one_line, read_attributes, read_color, read_entities
+from .._paths import file_path
 from .._projection import project, trustworthiness, unit_rows
 from ._common import (
     checked_coordinates,
@@ -87,8 +87,13 @@ class EmbeddingMap:
         -------
         path : pathlib.Path
             The same.
+
+        Raises
+        ------
+        FileNotFoundError
+            If its folder does not exist.
         """
-        path = Path(path)
+        path = file_path(path)
         draft = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}.tmp")
         try:
             with draft.open("x", encoding="utf-8", newline="\n") as file:
@@ -189,6 +194,8 @@ def embedding_map(
 
     Raises
     ------
+    FileNotFoundError
+        If the folder of `path` does not exist; nothing is computed then.
     ValueError
         If the column or a colour is unknown, no row of `metadata` belongs to any entity, or
         coordinates have the wrong shape.
@@ -198,6 +205,7 @@ def embedding_map(
     EmbeddingDisplay : A picture with matplotlib.
     write_projector : Files for TensorFlow's Embedding Projector.
     """
+    path = None if path is None else file_path(path)
     everyone = read_entities(embedder, column)
     attributes, first = _attributes(everyone, metadata, color)
     rows = _chosen(everyone, max_entities, random_state)
