@@ -6,7 +6,7 @@ from ._entities import one_line, read_attributes, read_entities
 from ._paths import file_path, folder_path
 
 
-def write_projector(embedder, folder, *, column=None, metadata=None, binary=False):
+def write_projector(folder, embedder, *, column=None, metadata=None, binary=False):
     """Write files for TensorFlow's Embedding Projector and TensorBoard.
 
     In TensorBoard, start it with `folder` as log directory and open the tab "Projector". On the
@@ -14,11 +14,11 @@ def write_projector(embedder, folder, *, column=None, metadata=None, binary=Fals
 
     Parameters
     ----------
-    embedder : EntityEmbedder
-        Fitted.
-
     folder : path-like
         Made if it is not there, in one that is. Files of the same names are written over.
+
+    embedder : EntityEmbedder
+        Fitted.
 
     column : str or int, default=None
         The embedded column. May be left out where there is one, or for links, where it means the
@@ -76,16 +76,16 @@ def write_projector(embedder, folder, *, column=None, metadata=None, binary=Fals
     return folder
 
 
-def write_word_vectors(embedder, path, *, column=None):
+def write_word_vectors(path, embedder, *, column=None):
     """Write vectors in the text format of word2vec, which gensim, spaCy and many others read.
 
     Parameters
     ----------
-    embedder : EntityEmbedder
-        Fitted.
-
     path : path-like
         File to write, in a folder that is there.
+
+    embedder : EntityEmbedder
+        Fitted.
 
     column : str or int, default=None
         The embedded column. May be left out where there is one, or for links, where it means the

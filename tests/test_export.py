@@ -28,7 +28,7 @@ def read_config(folder):
 def test_projector_files_hold_vectors_and_names(tmp_path):
     """One line an entity; without metadata there is no header."""
     embedder, _ = make_books(12, 5)
-    folder = write_projector(embedder, tmp_path / "new")
+    folder = write_projector(tmp_path / "new", embedder)
     assert sorted(file.name for file in folder.iterdir()) == [
         "metadata.tsv",
         "projector_config.pbtxt",
@@ -48,7 +48,7 @@ def test_projector_files_hold_vectors_and_names(tmp_path):
 
 def test_metadata_gets_a_header(tmp_path):
     embedder, metadata = make_books(12, 5)
-    write_projector(embedder, tmp_path, metadata=metadata)
+    write_projector(tmp_path, embedder, metadata=metadata)
     lines = read_lines(tmp_path / "metadata.tsv")
     assert lines[0] == "book\tgenre\tpages\tpublished\tauthor"
     assert len(lines) == 13
@@ -61,7 +61,7 @@ def test_metadata_gets_a_header(tmp_path):
 
 def test_binary_vectors_are_little_endian_floats(tmp_path):
     embedder, _ = make_books(12, 5)
-    write_projector(embedder, tmp_path, binary=True)
+    write_projector(tmp_path, embedder, binary=True)
     stored = np.fromfile(tmp_path / "vectors.bytes", dtype="<f4").reshape(12, 5)
     np.testing.assert_array_equal(stored, embedder.embeddings_[0])
     assert ("tensor_path", '"vectors.bytes"') in read_config(tmp_path)
@@ -72,7 +72,7 @@ def test_any_name_stays_on_its_line(tmp_path):
     embedder = FakeEmbedder(HOSTILE, rng.normal(size=(len(HOSTILE), 3)), column='a "b"\n\\')
     index = pd.Index(HOSTILE, dtype=object)
     metadata = pd.DataFrame({'tab\tand "quote"': HOSTILE}, index=index, dtype=object)
-    write_projector(embedder, tmp_path, metadata=metadata)
+    write_projector(tmp_path, embedder, metadata=metadata)
     lines = read_lines(tmp_path / "metadata.tsv")
     assert len(lines) == len(HOSTILE) + 1
     assert all(line.count("\t") == 1 for line in lines)
@@ -91,7 +91,7 @@ def test_tensorboard_reads_the_files(tmp_path, binary):
     from tensorboard.plugins.projector.projector_config_pb2 import ProjectorConfig
 
     embedder, metadata = make_books(12, 5)
-    write_projector(embedder, tmp_path, metadata=metadata, binary=binary)
+    write_projector(tmp_path, embedder, metadata=metadata, binary=binary)
     config = text_format.Parse(
         (tmp_path / "projector_config.pbtxt").read_text("utf-8"), ProjectorConfig()
     )
@@ -109,7 +109,7 @@ def test_tensorboard_reads_the_files(tmp_path, binary):
 
 def test_word_vectors_are_read_back(tmp_path):
     embedder, _ = make_books(12, 5)
-    path = write_word_vectors(embedder, tmp_path / "books.txt")
+    path = write_word_vectors(tmp_path / "books.txt", embedder)
     first, *lines = read_lines(path)
     assert first == "12 5"
     words, *numbers = zip(*(line.split(" ") for line in lines))
@@ -121,7 +121,7 @@ def test_word_vectors_have_one_word_a_line(tmp_path):
     """Spaces become underscores; names that become equal are numbered."""
     names = [*HOSTILE, "a b", "a_b", "a_b#2"]
     embedder = FakeEmbedder(names, np.eye(len(names)))
-    _, *lines = read_lines(write_word_vectors(embedder, tmp_path / "words.txt"))
+    _, *lines = read_lines(write_word_vectors(tmp_path / "words.txt", embedder))
     words = [line.split(" ")[0] for line in lines]
     assert len(set(words)) == len(names)
     assert {len(line.split(" ")) for line in lines} == {len(names) + 1}

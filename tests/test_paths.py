@@ -45,4 +45,4 @@ def test_a_file_is_no_folder(tmp_path):
     path = tmp_path / "file.txt"
     path.touch()
     with pytest.raises(NotADirectoryError, match=r"it is a file. Name a folder"):
-        write_projector(make_books(5, 2)[0], path)
+        write_projector(path, make_books(5, 2)[0])

@@ -82,7 +82,7 @@ def test_pictures_of_a_fitted_embedder(embedder):
 
 
 def test_projector_files_of_a_fitted_embedder(embedder, tmp_path):
-    write_projector(embedder, tmp_path, column="city")
+    write_projector(tmp_path, embedder, column="city")
     vectors = np.loadtxt(tmp_path / "vectors.tsv", delimiter="\t")
     np.testing.assert_allclose(vectors, embedder.embedding("city"), rtol=1e-5)
 
