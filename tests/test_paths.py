@@ -20,8 +20,8 @@ WRITERS = {
     "save": lambda embedder, path: embedder.save(path),
     "embedding_map": lambda embedder, path: embedding_map(embedder, path, method=None),
     "EmbeddingMap.save": lambda embedder, path: embedding_map(embedder, method="pca").save(path),
-    "write_projector": write_projector,
-    "write_word_vectors": write_word_vectors,
+    "write_projector": lambda embedder, path: write_projector(path, embedder),
+    "write_word_vectors": lambda embedder, path: write_word_vectors(path, embedder),
 }
 
 
