@@ -9,14 +9,14 @@ Four tables (``--tables`` chooses), each from one run, the methods taking turns,
 
 rows     rows per second of an epoch by number of rows and of categories in the first of seven columns: ours (cv=None),
          ours cross-fitted, the loop that a tutorial would write (DataLoader, nn.Embedding, Adam), the same loop without
-         DataLoader, Keras, embedding-encoder's method, fastai, pytabkit, and the limit: the bare matrix products of that
+         DataLoader, Keras, embedding-encoder's method, fastai, pytabkit, and the limit: the bare matrix products of the
          network, the bare gathers of its vectors and the bare writes of their gradients. Same layers, widths and batch
          size for all.
-memory   what a fit holds at most beside the data frame, each method in a process of its own, after it has fitted a small
-         table. ``data_mib`` are the rows as int32 codes and the target as float32, ``tables_mib`` the vectors in float32.
+memory   what a fit holds at most beside the data frame, each method in a process of its own, after it has fitted a
+         small table. ``data_mib`` are the rows as int32 codes and the target as float32, ``tables_mib`` the vectors.
 sizes    time of a step of ours by the number of categories in one column.
-wait     what a user waits for: default fits on 20,000 rows of flights, ours, CatBoost and LightGBM, with the AUC of each
-         on new rows; behind our vectors stands HistGradientBoosting, whose time is given apart.
+wait     what a user waits for: default fits on 20,000 rows of flights, ours, CatBoost and LightGBM, with the AUC of
+         each on new rows; behind our vectors stands HistGradientBoosting, whose time is given apart.
 
 The other libraries are optional (``pip install -e '.[peers]'``; large, so better into an environment of its own); what
 is not there is said and skipped. They and the loops train on the first rows only, 60 steps, 20 where there are a
