@@ -113,7 +113,7 @@ def record(rows, arguments):
 
 
 def goal(what, value, *, at_least=None, at_most=None):
-    """Print a ratio beside its goal: ``ok`` or ``missed``. With ``--quick`` it says little."""
+    """Print a ratio beside its goal: ``ok`` or ``missed``; on little data it says little."""
     met = value >= at_least if at_most is None else value <= at_most
     wanted = f"at least {at_least:g}" if at_most is None else f"at most {at_most:g}"
     print(
