@@ -9,13 +9,15 @@
 
 A row has parameters, seed, score and what `timed` measured; `record` adds commit, versions and
 cores, prints the rows and appends them to ``results/<date>_<script>.csv`` (with ``--quick``, a
-smoke test on little data: to ``results/quick/``, which git ignores).
+smoke test on little data: to ``results/quick/``, which git ignores). `goal` prints whether a ratio
+is what we promise ourselves.
 """
 
 import argparse
 import csv
 import datetime
 import gc
+import json
 import os
 import platform
 import subprocess
@@ -108,6 +110,31 @@ def record(rows, arguments):
             writer.writeheader()
         writer.writerows(origin | row for row in rows)
     print(f"-> {os.path.relpath(path)}")
+
+
+def goal(what, value, *, at_least=None, at_most=None):
+    """Print a ratio beside its goal: ``ok`` or ``missed``; on little data it says little."""
+    met = value >= at_least if at_most is None else value <= at_most
+    wanted = f"at least {at_least:g}" if at_most is None else f"at most {at_most:g}"
+    print(
+        f"goal  {'ok    ' if met else 'missed'}  {what}: {value:.3g}, wanted {wanted}", flush=True
+    )
+
+
+def in_child(*arguments, script=None, **environment):
+    """Run this script (or another) in a process of its own; returns its last line, read as JSON."""
+    command = [sys.executable, script or sys.argv[0], *map(str, arguments)]
+    environment = {**os.environ, **{name: str(value) for name, value in environment.items()}}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)} failed:\n{done.stderr[-2000:]}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def thread_environment(n_threads):
+    """The variables that give every library so many threads."""
+    names = ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "NUMBA", "POLARS_MAX")
+    return {f"{name}_{'' if name == 'POLARS_MAX' else 'NUM_'}THREADS": n_threads for name in names}
 
 
 def _text(value):

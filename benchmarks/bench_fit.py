@@ -1,39 +1,64 @@
-"""How fast training is: rows per second beside a plain PyTorch loop, and a step's cost by number of categories.
+"""How fast training is: rows per second and memory, beside a plain PyTorch loop, other libraries and the limit.
 
-    OMP_NUM_THREADS=1 python benchmarks/bench_fit.py             # 200,000 rows, 7 columns
+    python benchmarks/bench_fit.py                             # the table of the user guide, one thread
+    python benchmarks/bench_fit.py --threads 1,2 --rows 10000,100000,1000000,10000000 --categories 4000
+    python benchmarks/bench_fit.py --tables sizes --sizes 10,1000,10000,100000,1000000,10000000
     python benchmarks/bench_fit.py --quick
 
-Three tables, all from one run, the methods taking turns and the medians compared:
+Four tables (``--tables`` chooses), each from one run, the methods taking turns, medians of the turns:
 
-rows     rows per CPU second of an epoch: ours (cv=None), ours cross-fitted, the loop that a tutorial would write
-         (DataLoader, nn.Embedding, Adam), the same loop without DataLoader, and the limit: the bare matrix products of
-         that network.
-         Same layers, widths and batch size for all.
-step     CPU time of a step at 1e3 to 1e6 categories in one column.
-fit      CPU seconds of the default `fit_transform` from data frame to vectors.
+rows     rows per second of an epoch by number of rows and of categories in the first of seven columns: ours (cv=None),
+         ours cross-fitted, the loop that a tutorial would write (DataLoader, nn.Embedding, Adam), the same loop without
+         DataLoader, Keras, embedding-encoder's method, fastai, pytabkit, and the limit: the bare matrix products of the
+         network, the bare gathers of its vectors and the bare writes of their gradients. Same layers, widths and batch
+         size for all.
+memory   what a fit holds at most beside the data frame, each method in a process of its own, after it has fitted a
+         small table. ``data_mib`` are the rows as int32 codes and the target as float32, ``tables_mib`` the vectors.
+sizes    time of a step of ours by the number of categories in one column.
+wait     what a user waits for: default fits on 20,000 rows of flights, ours, CatBoost and LightGBM, with the AUC of
+         each on new rows; behind our vectors stands HistGradientBoosting, whose time is given apart.
 
-Times are CPU seconds of the process, so give it one thread, as above; they hardly depend on what else the machine does.
-The data are drawn at random with a planted effect of each category: speed does not depend on what they mean.
+The other libraries are optional (``pip install -e '.[peers]'``; large, so better into an environment of its own); what
+is not there is said and skipped. They and the loops train on the first rows only, 60 steps, 20 where there are a
+million categories, which is quicker for them if anything.
+
+``--threads`` starts a process for each number of threads. With one thread, ratios are of CPU seconds of the process,
+which hardly depend on what else the machine does; with more, of seconds by the clock.
+The data are drawn at random with a planted effect of each category: speed does not depend on what they mean. A million
+categories among fewer rows are those that occur.
 """
 
+import json
+import os
 import statistics
-import time
+import subprocess
+import sys
+from importlib.util import find_spec
 from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 import torch
-from _harness import parse, record
+from _harness import goal, in_child, parse, record, thread_environment, timed
+from _peers import PEERS, Case, Clock, missing
 from torch import nn
 
 from sk_entity_embed import EntityEmbedder
 
+OTHER_COLUMNS = (3800, 365, 104, 19, 16, 7)  # categories
+WIDTHS = (24, 24, 20, 16, 10, 8, 6)  # 108 components
+LOOP, PLAIN, HONEST, LIMIT = (
+    "DataLoader + Adam",
+    "ours, cv=None",
+    "ours, cross-fitted",
+    "products and gathers",
+)
+TABLES = "rows,memory,sizes,wait"
+MANY = 100_000  # categories from which a dense optimiser is slow
 
-class Clock:
+
+class EpochClock(Clock):
     """A scikit-learn callback that notes when epochs end."""
-
-    def __init__(self):
-        self.ends = []
 
     def setup(self, estimator, context):
         """Nothing to set up."""
@@ -44,37 +69,49 @@ class Clock:
     def on_fit_task_begin(self, estimator, context):
         """Note when the first epoch begins."""
         if context.task_name == "epoch" and not self.ends:
-            self.ends.append(time.process_time())
+            self.note()
 
     def on_fit_task_end(self, estimator, context):
         """Note when an epoch ends."""
         if context.task_name == "epoch":
-            self.ends.append(time.process_time())
-
-    def seconds(self):
-        """Median of an epoch, without the first one, which includes the set-up of the network."""
-        return statistics.median(np.diff(self.ends)[1:])
+            self.note()
 
 
 def make_data(n_rows, n_categories, seed=0):
-    """A frame of categorical columns and a binary target that depends on them."""
+    """A frame of categorical columns and a binary target; where rows suffice, every category occurs."""
     rng = np.random.default_rng(seed)
     logit = np.zeros(n_rows)
     columns = {}
     for j, n in enumerate(n_categories):
         codes = rng.integers(n, size=n_rows)
+        if n <= n_rows:
+            codes[rng.permutation(n_rows)[:n]] = np.arange(n)
         logit += rng.normal(size=n)[codes]
-        columns[f"c{j}"] = pd.Categorical.from_codes(codes, [f"v{i}" for i in range(n)])
+        names = np.array([f"v{i}" for i in range(n)], dtype=object)
+        if n > n_rows:
+            occurring, codes = np.unique(codes, return_inverse=True)
+            names = names[occurring]
+        columns[f"c{j}"] = pd.Categorical.from_codes(codes, names)
     return pd.DataFrame(columns), (logit > rng.logistic(size=n_rows)).astype(int)
+
+
+def make_case(n_rows, n_categories, **options):
+    X, y = make_data(n_rows, (n_categories, *OTHER_COLUMNS))
+    many = len(X["c0"].cat.categories) >= MANY
+    return Case(X, y, WIDTHS, **{"n_steps": 20 if many else 60} | options)
+
+
+# -- contestants: seconds and CPU seconds of an epoch per row ---------------------------------------
 
 
 class PlainNetwork(nn.Module):
     """The network as a tutorial writes it."""
 
-    def __init__(self, n_codes, widths, hidden):
+    def __init__(self, case):
         super().__init__()
-        self.tables = nn.ModuleList(nn.Embedding(n, w) for n, w in zip(n_codes, widths))
-        sizes = [sum(widths), *hidden]
+        sizes = zip(case.n_categories, case.widths)
+        self.tables = nn.ModuleList(nn.Embedding(n, w) for n, w in sizes)
+        sizes = [sum(case.widths), *case.hidden]
         layers = []
         for fan_in, fan_out in pairwise(sizes):
             layers += [nn.Linear(fan_in, fan_out), nn.ReLU(), nn.Dropout(0.1)]
@@ -84,140 +121,275 @@ class PlainNetwork(nn.Module):
         return self.body(torch.cat([t(codes[:, j]) for j, t in enumerate(self.tables)], 1))[:, 0]
 
 
-def plain_loop(codes, y, n_codes, widths, hidden, batch_size, n_steps, loader):
-    """Seconds per row of the hand-written loop, over `n_steps` steps after three to warm up."""
-    network = PlainNetwork(n_codes, widths, hidden)
+def plain_loop(case, loader=True):
+    """The hand-written loop, over some steps after three to warm up."""
+    network = PlainNetwork(case)
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
     loss = nn.BCEWithLogitsLoss()
-    codes, y = torch.from_numpy(codes), torch.from_numpy(y.astype(np.float32))
+    codes, y = torch.from_numpy(case.codes), torch.from_numpy(case.y.astype(np.float32))
     if loader:
         data = torch.utils.data.TensorDataset(codes, y)
-        batches = torch.utils.data.DataLoader(data, batch_size, shuffle=True)
+        batches = torch.utils.data.DataLoader(data, case.batch_size, shuffle=True)
     else:
         order = torch.randperm(len(y))
-        batches = ((codes[i], y[i]) for i in order.split(batch_size))
-    ends = []
+        batches = ((codes[i], y[i]) for i in order.split(case.batch_size))
+    clock = Clock()
     for a, b in batches:
         optimizer.zero_grad()
         loss(network(a), b).backward()
         optimizer.step()
-        ends.append(time.process_time())
-        if len(ends) > n_steps + 3:
+        clock.note()
+        if len(clock.ends) > case.n_steps + 3:
             break
-    return statistics.median(np.diff(ends)[3:]) / batch_size
+    return clock.pace(case.batch_size, skip=3)
 
 
-def bare_products(widths, hidden, batch_size):
-    """Seconds per row of the matrix products of a step, forward and backward."""
-    sizes = [sum(widths), *hidden, 1]
+def limit(case):
+    """What no training can do without: the products of a step, its vectors read, their gradients added."""
+    sizes = [sum(case.widths), *case.hidden, 1]
     weights = [torch.randn(a, b) for a, b in pairwise(sizes)]
-    inputs = [torch.randn(batch_size, s) for s in sizes]
-    seconds = []
-    for _ in range(60):
-        start = time.process_time()
+    inputs = [torch.randn(case.batch_size, s) for s in sizes]
+    tables = [torch.zeros(n, w) for n, w in zip(case.n_categories, case.widths)]
+    columns = torch.from_numpy(np.ascontiguousarray(case.codes[: 64 * case.batch_size].T))
+    clock = Clock()
+    clock.note()
+    for step in range(60):
+        start = step * case.batch_size % columns.shape[1]
+        for table, codes in zip(tables, columns[:, start : start + case.batch_size]):
+            table.index_add_(0, codes, table.index_select(0, codes))
         for w, x, g in zip(weights, inputs, inputs[1:]):
             x @ w
             x.t() @ g
             g @ w.t()
-        seconds.append(time.process_time() - start)
-    return statistics.median(seconds[5:]) / batch_size
+        clock.note()
+    return clock.pace(case.batch_size, skip=5)
 
 
-def ours(X, y, hidden, widths, batch_size, n_epochs, cv):
-    """Seconds of an epoch per row."""
-    clock = Clock()
+def ours(case, cv=None):
+    """`fit`, two epochs, three of a small table."""
+    clock = EpochClock()
     embedder = EntityEmbedder(
-        n_components=dict(zip(X.columns, widths)),
-        hidden_layer_sizes=hidden,
-        batch_size=batch_size,
-        max_epochs=n_epochs,
+        n_components=dict(zip(case.X.columns, case.widths)),
+        hidden_layer_sizes=case.hidden,
+        batch_size=case.batch_size,
+        max_epochs=3 if len(case.y) <= 300_000 else 2,
         cv=cv,
         device="cpu",
         random_state=0,
     )
-    embedder.set_callbacks(clock).fit(X, y)
-    return clock.seconds() / len(X)
+    embedder.set_callbacks(clock).fit(case.X, case.y)
+    return clock.pace(len(case.y))
+
+
+METHODS = {
+    LOOP: plain_loop,
+    "loop without DataLoader": lambda case: plain_loop(case, loader=False),
+    PLAIN: ours,
+    HONEST: lambda case: ours(case, cv=5),
+    **{name: function for name, (_, function) in PEERS.items()},
+    LIMIT: limit,
+}
+
+
+def available():
+    """The methods whose modules are installed; the others are named."""
+    absent = {name: modules for name in PEERS if (modules := missing(name))}
+    for name, modules in absent.items():
+        print(f"{name}: not installed ({', '.join(modules)})")
+    return {name: function for name, function in METHODS.items() if name not in absent}
+
+
+def backend(name):
+    """Which of Keras's backends ran."""
+    is_keras = "keras" in name.lower() or "encoder" in name
+    return sys.modules["keras"].backend.backend() if is_keras and "keras" in sys.modules else ""
+
+
+# -- tables ------------------------------------------------------------------------------------------
+
+
+def grid(arguments):
+    """Pairs of rows and categories."""
+    if arguments.quick:
+        return [(20_000, 4000), (20_000, 20_000)]
+    return [(n, c) for c in numbers(arguments.categories) for n in numbers(arguments.rows)]
+
+
+def numbers(text):
+    return [int(float(word)) for word in text.split(",")]
 
 
 def compare_rows(arguments):
     """The table `rows`."""
-    n_rows = 5_000 if arguments.quick else arguments.rows
-    n_categories = [4000, 3800, 365, 104, 19, 16, 7]
-    widths, hidden = [24, 24, 20, 16, 10, 8, 6], (256, 128)  # 108 components
-    X, y = make_data(n_rows, n_categories)
-    codes = np.stack([X[c].cat.codes.to_numpy() for c in X], axis=1).astype(np.int64)
-    batch_size, n_steps = arguments.batch_size, 10 if arguments.quick else 60
-    methods = {
-        "DataLoader + Adam": lambda: plain_loop(
-            codes, y, n_categories, widths, hidden, batch_size, n_steps, True
-        ),
-        "loop without DataLoader": lambda: plain_loop(
-            codes, y, n_categories, widths, hidden, batch_size, n_steps, False
-        ),
-        "ours, cv=None": lambda: ours(X, y, hidden, widths, batch_size, 3, None),
-        "ours, cross-fitted": lambda: ours(X, y, hidden, widths, batch_size, 3, 5),
-        "bare products": lambda: bare_products(widths, hidden, batch_size),
+    rows, methods = [], available()
+    for n_rows, n_categories in grid(arguments):
+        options = {"n_steps": 10} if arguments.quick else {}
+        case = make_case(n_rows, n_categories, n_threads=int(arguments.threads), **options)
+        turns = 1 if arguments.quick or n_rows > 2_000_000 else arguments.turns
+        paces = {name: [] for name in methods}
+        for _ in range(turns):
+            for name, method in methods.items():
+                paces[name].append(method(case))
+        medians = {name: np.median(p, axis=0) for name, p in paces.items()}
+        used = {name: m[int(arguments.threads == "1")] for name, m in medians.items()}
+        seen = case.n_categories[0]
+        rows += [
+            {
+                "table": "rows",
+                "method": f"{name} ({backend(name)})" if backend(name) else name,
+                "rows": n_rows,
+                "categories": seen,
+                "threads": arguments.threads,
+                "batch_size": case.batch_size,
+                "rows_per_second": round(1 / m[0]),
+                "rows_per_cpu_second": round(1 / m[1]),
+                "times the DataLoader loop": round(used[LOOP] / used[name], 2),
+            }
+            for name, m in medians.items()
+        ]
+        judge_rows(used, f"{n_rows:,} rows, {seen:,} categories, {arguments.threads} thread(s)")
+    return rows
+
+
+def judge_rows(used, where):
+    """Print the goals that one block of the table `rows` is about."""
+    many = "1,000,000 categories" in where
+    goal(
+        f"ours / hand-written loop, {where}", used[LOOP] / used[PLAIN], at_least=10 if many else 2.5
+    )
+    for name in PEERS.keys() & used.keys():
+        goal(f"ours / {name}, {where}", used[name] / used[PLAIN], at_least=1)
+    goal(f"time of ours / limit, {where}", used[PLAIN] / used[LIMIT], at_most=1.5)
+    goal(f"time of cross-fitted / cv=None, {where}", used[HONEST] / used[PLAIN], at_most=1.7)
+
+
+def compare_memory(arguments):
+    """The table `memory`."""
+    rows, names = [], list(available())
+    for n_rows, n_categories in grid(arguments)[-1:] if arguments.quick else grid(arguments):
+        for name in names:
+            if name == LIMIT or (arguments.quick and not name.startswith("ours")):
+                continue
+            asked = ("--child", name, "--rows", n_rows, "--categories", n_categories)
+            found = in_child(*asked, "--threads", arguments.threads)
+            rows.append({"table": "memory", "method": name, "rows": n_rows, **found})
+            if name.startswith("ours"):
+                tables = found["tables_mib"] * (5 if name == HONEST else 1)
+                where = f"{n_rows:,} rows, {found['categories']:,} categories"
+                allowed = found["data_mib"] + 3 * tables
+                what = f"memory of {name} / (data + 3 tables), {where}"
+                goal(what, found["peak_mib"] / allowed, at_most=1)
+    return rows
+
+
+def measure_memory(arguments):
+    """In a process of its own: print what one method holds at most, as JSON."""
+    method = METHODS[arguments.child]
+    method(make_case(5000, 100, n_steps=2))  # modules and buffers of any size are not the data's
+    options = {"n_threads": int(arguments.threads), "n_steps": 10}
+    case = make_case(int(arguments.rows), int(arguments.categories), **options)
+    whole = arguments.child.startswith("ours") or "Loader" in arguments.child
+    run = timed(lambda: method(case))
+    found = {
+        "categories": case.n_categories[0],
+        "fitted_rows": len(case.y) if whole else case.n_part,
     }
-    seconds = {name: [] for name in methods}
-    for _ in range(1 if arguments.quick else 5):
-        for name, run in methods.items():
-            seconds[name].append(run())
-    medians = {name: statistics.median(s) for name, s in seconds.items()}
-    return [
-        {
-            "table": "rows",
-            "method": name,
-            "rows": n_rows,
-            "batch_size": batch_size,
-            "rows_per_second": round(1 / s),
-            "times the DataLoader loop": round(medians["DataLoader + Adam"] / s, 2),
-        }
-        for name, s in medians.items()
-    ]
+    found |= {"peak_mib": round(run.peak_mib, 1), "data_mib": round(case.data_mib, 1)}
+    print(json.dumps(found | {"tables_mib": round(case.tables_mib, 1)}))
 
 
-def compare_steps(arguments):
-    """The table `step`."""
-    n_rows = 20_000 if arguments.quick else 100_000
-    sizes = [1_000, 10_000] if arguments.quick else [1_000, 10_000, 100_000, 1_000_000]
+def compare_sizes(arguments):
+    """The table `sizes`."""
+    sizes = [10, 1_000, 10_000] if arguments.quick else numbers(arguments.sizes)
     seconds = {n: [] for n in sizes}
-    for _ in range(1 if arguments.quick else 5):
+    for turn in range(1 if arguments.quick else arguments.turns):
         for n in sizes:
-            X, y = make_data(n_rows, [100, 20])
-            # Every category is in the table, whether it has rows or not: the vocabulary is padded by its own rows.
-            big = np.arange(max(n, n_rows)) % n
-            X = X.iloc[np.arange(len(big)) % n_rows].reset_index(drop=True)
-            X["big"] = big
-            y_big = y[np.arange(len(big)) % n_rows]
-            seconds[n].append(
-                ours(X.astype({"big": "str"}), y_big, (128, 64), (8, 4, 10), 512, 3, None)
-            )
+            if n > 2_000_000 and turn:
+                continue  # minutes each
+            X, y = make_data(max(n, 20_000 if arguments.quick else 100_000), [n, 100, 20])
+            case = Case(X, y, (min(10, n - 1), 8, 4), hidden=(128, 64), batch_size=512)
+            seconds[n].append(ours(case)[1])
     base = statistics.median(seconds[sizes[0]])
     return [
         {
-            "table": "step",
+            "table": "sizes",
             "categories": n,
             "milliseconds a step": round(statistics.median(s) * 512 * 1e3, 3),
-            "times 1e3": round(statistics.median(s) / base, 2),
+            f"times {sizes[0]}": round(statistics.median(s) / base, 2),
         }
         for n, s in seconds.items()
     ]
 
 
-def time_fit(arguments):
-    """The table `fit`."""
-    n_rows = 2_000 if arguments.quick else 20_000
-    X, y = make_data(n_rows, [4000, 3800, 365, 104, 19, 16, 7])
-    start = time.process_time()
-    EntityEmbedder(random_state=0, device="cpu").fit_transform(X, y)
-    seconds = time.process_time() - start
-    return [{"table": "fit", "rows": n_rows, "seconds": round(seconds, 2)}]
+def compare_waits(arguments):
+    """The table `wait`."""
+    from bench_quality import MODELS, boosting, load_split, score
+
+    size = 900 if arguments.quick else 20_000
+    runs = {}
+    for seed in [0] if arguments.quick else range(arguments.turns):
+        split = load_split("crossed" if arguments.quick else "nyc_flights", 0, seed, size, {})
+
+        def embed(split=split):
+            embedder = EntityEmbedder(device="cpu", random_state=split.seed)
+            return embedder, embedder.fit_transform(split.X, split.y)
+
+        run = timed(embed)
+        embedder, vectors = run.result
+        later = timed(lambda split=split, v=vectors: boosting(split).fit(v, split.y))
+        found = score(split, later.result, embedder.transform(split.X_new), split.y_new)
+        runs.setdefault("EntityEmbedder().fit_transform", []).append(
+            (run, later.cpu_seconds, found)
+        )
+        for name, make in MODELS.items():
+            if name in ("CatBoost", "LightGBM") and not find_spec(name.lower()):
+                print(f"{name}: not installed")
+                continue
+            model, X, X_new = make(split)
+            run = timed(lambda model=model, X=X, split=split: model.fit(X, split.y))
+            found = score(split, run.result, X_new, split.y_new)
+            runs.setdefault(name, []).append((run, 0.0, found))
+    rows = []
+    for name, all_runs in runs.items():
+        timings, later, scores = zip(*all_runs)
+        row = {"table": "wait", "method": name, "rows": size, "threads": arguments.threads}
+        row |= {"seconds": round(statistics.median(t.seconds for t in timings), 2)}
+        row |= {"cpu_seconds": round(statistics.median(t.cpu_seconds for t in timings), 2)}
+        row |= {"model_behind_seconds": round(statistics.median(later), 2)}
+        rows.append(row | {"AUC": round(statistics.mean(scores), 4)})
+    waits = {row["method"]: row["cpu_seconds"] for row in rows}
+    if "CatBoost" in waits:
+        ratio = waits["EntityEmbedder().fit_transform"] / waits["CatBoost"]
+        goal("CPU seconds of the default fit_transform / CatBoost's fit", ratio, at_most=1)
+    return rows
 
 
 def main():
-    arguments = parse(__doc__, rows=200_000, batch_size=1024)
-    for table in (compare_rows, compare_steps, time_fit):
-        record(table(arguments), arguments)
+    arguments = parse(
+        __doc__,
+        rows="10000,100000,1000000",
+        categories="4000,1000000",
+        sizes="10,1000,10000,100000,1000000",
+        threads="1",
+        turns=3,
+        tables=TABLES,
+        child="",
+    )
+    if arguments.child:
+        measure_memory(arguments)
+        return
+    environment = thread_environment(arguments.threads)
+    if "," in arguments.threads or os.environ.get("OMP_NUM_THREADS") != arguments.threads:
+        for n_threads in arguments.threads.split(","):
+            environment = {k: str(v) for k, v in thread_environment(n_threads).items()}
+            command = [sys.executable, *sys.argv, "--threads", n_threads]
+            subprocess.run(command, env={**os.environ, **environment}, check=True)
+        return
+    torch.set_num_threads(int(arguments.threads))
+    makers = {"rows": compare_rows, "memory": compare_memory}
+    makers |= {"sizes": compare_sizes, "wait": compare_waits}
+    for name in arguments.tables.split(","):
+        record(makers[name](arguments), arguments)
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ _TILE_CELLS = 1 << 19  # scores in a tile: 2 MiB, which stay in the cache until 
 _FEW_CELLS = 1 << 16  # scores that are sorted sooner than grouped
 _RESCORE_CELLS = 1 << 19  # floats gathered at once to score the rows of the best groups
 _FEW_QUERIES = 32  # below, a tile has a query in each line, not a row
+_KEPT_CELLS = 1 << 22  # bounds of few queries that are kept rather than computed again: 16 MiB
 _SLACK = 2  # rows beyond k that get a true score, so that the proof nearly always succeeds
 _CHUNK_CELLS = 1 << 20  # cells of float64 work at once
 _ANN_MIN_ROWS = 20_000  # below, the exact search is faster than training an index
@@ -269,11 +270,13 @@ class Searcher:
         """The k best rows of at most a tile of queries: (true scores, rows), best first."""
         factor, in_bound_units = self._bound_queries(queries)
         n_candidates = min(k + _SLACK, self.n_rows)
-        many = len(queries) * self.n_rows > _FEW_CELLS
-        if many and n_candidates * self._group_size * 4 <= self.n_rows:
-            rows, left_out = self._candidates_from_groups(factor, n_candidates)
-        else:
+        n_cells = len(queries) * self.n_rows
+        if n_cells <= _FEW_CELLS or n_candidates * self._group_size * 4 > self.n_rows:
             rows, left_out = self._candidates_from_all(factor, n_candidates)
+        elif len(queries) < _FEW_QUERIES and n_cells <= _KEPT_CELLS:
+            rows, left_out = self._candidates_of_few(factor, n_candidates)
+        else:
+            rows, left_out = self._candidates_from_groups(factor, n_candidates)
         scores, rows = _sort(self._true_scores(queries, rows), rows, k)
         needed = in_bound_units(scores[:, -1:])[:, 0]
         for i in np.flatnonzero(left_out >= needed):
@@ -301,6 +304,21 @@ class Searcher:
         bounds = self._bounds_in_groups(factor, groups)
         best, also_beaten = _top(bounds, n_candidates)
         rows = _pick(groups, best // size) * size + best % size
+        return rows, np.maximum(beaten, also_beaten)
+
+    def _candidates_of_few(self, factor, n_candidates):
+        """As `_candidates_from_groups`, of bounds that are all kept instead of computed again.
+
+        Row ``i`` is in group ``i % n_groups``: maxima across long lines are quicker.
+        """
+        bounds = factor @ self._product_rows.T
+        bounds[:, self.n_rows :] = -np.inf  # padding
+        bounds = bounds.reshape(len(factor), self._group_size, -1)
+        groups, beaten = _top(bounds.max(axis=1), n_candidates)
+        bounds = np.take_along_axis(bounds, groups[:, None, :], axis=2).reshape(len(factor), -1)
+        best, also_beaten = _top(bounds, n_candidates)
+        n_groups = len(self._product_rows) // self._group_size
+        rows = best // n_candidates * n_groups + _pick(groups, best % n_candidates)
         return rows, np.maximum(beaten, also_beaten)
 
     def _bounds_in_groups(self, factor, groups):

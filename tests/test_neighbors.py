@@ -60,10 +60,14 @@ def test_agrees_with_sorting_every_score(metric, n_rows, n_queries, rng):
     assert_same_answer(found, slow_search(vectors, metric, queries, k))
 
 
+@pytest.mark.parametrize("kept_cells", [0, 1 << 22])
 @pytest.mark.parametrize("few_queries", [1, 8, 32])
-def test_agrees_when_several_blocks_and_tiles_are_needed(metric, few_queries, rng, monkeypatch):
+def test_agrees_when_several_blocks_and_tiles_are_needed(
+    metric, few_queries, kept_cells, rng, monkeypatch
+):
     """Blocks of rows, tiles of queries and the padding at the end fit together."""
     monkeypatch.setattr(_neighbors, "_FEW_CELLS", 0)
+    monkeypatch.setattr(_neighbors, "_KEPT_CELLS", kept_cells)
     monkeypatch.setattr(_neighbors, "_FEW_QUERIES", few_queries)
     monkeypatch.setattr(_neighbors, "_TILE_QUERIES", 16)
     monkeypatch.setattr(_neighbors, "_TILE_CELLS", 1 << 11)
