@@ -110,9 +110,9 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
     negative_sampling : {"auto", "uniform", "popularity"}, default="auto"
         How "dot" draws non-links: evenly, or by count to the power 0.75.
     crossed_pairs : "auto", bool or int, default="auto"
-        Pairs of columns whose combinations of categories get an effect of their own in the network: sharper
-        predictions, at up to twice the time. An int is the most pairs to use, True stands for 64. "auto" is True with
-        ``add_prediction=True`` and folds, else False, for then the vectors have to say everything. Only "mlp".
+        Pairs of columns whose combinations of categories get an effect of their own in the prediction, at up to three
+        times the price. They are learned after the vectors, which stay the same. An int is the most pairs to use, True
+        stands for 64. "auto" is True with ``add_prediction=True`` and folds, else False. Only "mlp".
     add_prediction : bool, default=False
         Append the network's prediction to the output of `transform`: numbers in the units of ``y``, log-odds for
         classes. In `fit_transform` it is out-of-fold, like the vectors. Only "mlp".

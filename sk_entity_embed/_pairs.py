@@ -1,8 +1,8 @@
 """Crossed pairs of columns: what two categories say together and neither says alone.
 
 Each pair of columns gets one more column, whose categories are the combinations seen in several rows, and whose vectors
-have a single component: an effect that the body may use as it uses a component of a vector. Whether a combination is
-kept depends on counts alone, never on labels.
+have a single component: an effect that a body may use as it uses a component of a vector. They are learned after the
+vectors, which stay as they are. Whether a combination is kept depends on counts alone, never on labels.
 """
 
 from dataclasses import dataclass
@@ -125,6 +125,11 @@ def learn_pairs(codes, n_codes, max_pairs=MAX_PAIRS):
     start = np.cumsum([0, *(len(k) for k in keys)])
     keys = np.concatenate([*keys, np.empty(0, np.int64)])
     return Pairs(left, right, n_right, first_key, start, keys)
+
+
+def no_pairs():
+    """Pairs, none of them."""
+    return learn_pairs(np.empty((0, 0), np.int32), [], 0)
 
 
 def _count(codes, i, j, n_codes):

@@ -85,9 +85,12 @@ class TrainedNetwork:
         A record per epoch.
     best_epoch : int
         Epochs behind `tables` and `head`.
+    interrupted : bool
+        Whether Ctrl-C or a callback ended the training.
     """
 
     tables: list[np.ndarray]
     head: dict
     history: list[dict]
     best_epoch: int
+    interrupted: bool = False

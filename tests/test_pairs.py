@@ -107,3 +107,49 @@ def test_auto_means_where_a_prediction_is_wanted(crossed):
     model = EntityEmbeddingRegressor(max_epochs=1, random_state=0)
     assert len(model.fit(X[:500], y[:500]).embedder_._pair_effects) == 1
     assert len(model.set_params(cv=None).fit(X[:500], y[:500]).embedder_._pair_effects) == 0
+
+
+def test_pairs_leave_the_vectors_as_they_are(crossed):
+    """The vectors, out-of-fold and served, are the same bits with pairs and without."""
+    X, y, X_new, _ = crossed
+    vectors = {}
+    for pairs in (True, False):
+        embedder = EntityEmbedder(
+            add_prediction=True, crossed_pairs=pairs, max_epochs=2, random_state=0
+        )
+        parts = embedder.fit_transform(X[:1000], y[:1000]), embedder.transform(X_new)
+        vectors[pairs] = np.vstack(parts)[:, :-1]
+    np.testing.assert_array_equal(vectors[True], vectors[False])
+
+
+class _StopIn:
+    """A callback that ends the training after some epochs."""
+
+    def __init__(self, n_epochs):
+        self.left = n_epochs
+
+    def setup(self, estimator, context):
+        pass
+
+    def teardown(self, estimator, context):
+        pass
+
+    def on_fit_task_begin(self, estimator, context):
+        pass
+
+    def on_fit_task_end(self, estimator, context):
+        if context.task_name != "epoch":
+            return False
+        self.left -= 1
+        return self.left <= 0
+
+
+@pytest.mark.parametrize("n_epochs", [2, 5])
+def test_a_training_that_was_stopped_goes_without_pairs(crossed, n_epochs):
+    """In the epochs of the vectors (4) or in those of the pairs (2): a body that is half trained serves nobody."""
+    X, y, X_new, _ = crossed
+    embedder = EntityEmbedder(add_prediction=True, max_epochs=4, random_state=0)
+    embedder.set_callbacks(_StopIn(n_epochs)).fit(X[:1000], y[:1000])
+    assert embedder.n_epochs_ == min(n_epochs, 4)
+    assert not embedder._pair_effects
+    assert np.isfinite(embedder.transform(X_new)).all()

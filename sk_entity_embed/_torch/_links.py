@@ -14,7 +14,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from .._links_records import TrainedLinks, link_matrix
 from ._links_exact import Penalty, Side, start_table, sweep
-from ._links_penalty import choose_penalty
+from ._links_penalty import choose_penalty, penalty_of_kept
 from ._links_sgd import Cosine, Factorization, Recipe, Softmax, run_epochs
 
 _KINDS = ("links", "binary", "rating")
@@ -148,7 +148,8 @@ def _train_exact(pairs, spec, loss, seed, device, diary):
     d, interrupted = spec.n_components, False
     n_sweeps = _SWEEPS if links.nnz <= _MANY else _SWEEPS_OF_MANY
     penalty, v = _given_penalty(spec), None
-    if penalty is None:
+    is_given = penalty is not None
+    if not is_given:
         rng = np.random.default_rng(seed)
         penalty, v, interrupted = choose_penalty(
             links, targets, d, rng, generator, device, spec.negative_weight
@@ -166,7 +167,8 @@ def _train_exact(pairs, spec, loss, seed, device, diary):
         return diary.end_epoch(mean, seconds, weight_decay=penalty.ridge)
 
     v, stopped = sweep(left, right, v, penalty, n_sweeps, end_sweep)
-    x, _ = left.solve(v, penalty)
+    kept = penalty if is_given else penalty_of_kept(penalty)
+    x, _ = left.solve(v, kept)
     interrupted |= stopped
     if interrupted:
         _warn_interrupted(len(diary.history))
@@ -176,9 +178,9 @@ def _train_exact(pairs, spec, loss, seed, device, diary):
         loss,
         diary,
         interrupted=interrupted,
-        negative_weight=penalty.negative_weight,
-        ridge=penalty.ridge,
-        ridge_power=penalty.power,
+        negative_weight=kept.negative_weight,
+        ridge=kept.ridge,
+        ridge_power=kept.power,
     )
 
 

@@ -6,6 +6,7 @@ them, and several steps' worth of rows are fetched by one gather.
 
 import math
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -21,7 +22,7 @@ ROWS_TRIED = 256  # rows of each fold on which the end of the training is tried
 ROWS_AT_ONCE = 1 << 15  # rows fetched by one gather; bounds what a shuffle holds
 
 
-def train(table, spec, plan, on_epoch=None):
+def train(table, spec, plan, on_epoch=None, fixed=()):
     """Train the network.
 
     Parameters
@@ -32,6 +33,8 @@ def train(table, spec, plan, on_epoch=None):
     on_epoch : callable or None
         Called after each epoch with its record and a function that gives the TrainedNetwork so far. A true result stops
         the training. Its method ``begin`` is called before each epoch.
+    fixed : list of ndarray of shape (n_tables, n_codes, n_components)
+        Tables of the first columns that are not to be learned any more.
 
     Returns
     -------
@@ -42,15 +45,17 @@ def train(table, spec, plan, on_epoch=None):
     FloatingPointError
         If the loss stops being finite.
     """
-    return _Training(table, spec, plan).run(on_epoch)
+    return _Training(table, spec, plan, fixed).run(on_epoch)
 
 
 class _Training:
-    def __init__(self, table, spec, plan):
+    def __init__(self, table, spec, plan, fixed):
         device = torch.device(plan.device)
         self.spec, self.plan, self.device = spec, plan, device
         self.generator = torch.Generator().manual_seed(plan.seed)
-        self.tables = Tables(spec.n_codes, spec.n_components, spec.n_tables, self.generator, device)
+        self.tables = Tables(
+            spec.n_codes, spec.n_components, spec.n_tables, self.generator, device, fixed
+        )
         self.body = Bodies(spec, self.tables, self.generator, device)
         self.optimiser = AdamW(self.body.flat, self.body.decays, plan.weight_decay)
         self.loss = make_loss(spec.loss, spec.quantile)
@@ -59,7 +64,7 @@ class _Training:
             largest = 2 * plan.batch_size * max(spec.hidden_layer_sizes)  # honest training: twice
             self.masks = MaskPool(spec.dropout, largest, self.generator, device)
         self._lay_out(table)
-        self.history = []
+        self.history, self.interrupted = [], False
 
     def _lay_out(self, table):
         """Put the rows on the device, the codes as row numbers of the blocks."""
@@ -199,9 +204,11 @@ class _Training:
                     else:
                         waiting += 1
                 stop = on_epoch is not None and on_epoch(record, self.export)
+                self.interrupted = bool(stop)
                 if stop or (plan.early_stopping and waiting >= plan.patience):
                     break
         except KeyboardInterrupt:
+            self.interrupted = True
             warnings.warn(
                 f"Training interrupted in epoch {len(self.history) + 1}; keeping what was learned so far.",
                 ConvergenceWarning,
@@ -211,7 +218,7 @@ class _Training:
             network = self.export()
             self._check_last_step(network)
             return network
-        return TrainedNetwork(best.tables, best.head, self.history, best.best_epoch)
+        return replace(best, history=self.history, interrupted=self.interrupted)
 
     def _check_last_step(self, network):
         """A step's loss tells of the steps before it; what the last one left is tried on a few rows."""
@@ -314,6 +321,7 @@ class _Training:
             head=self.body.export(self.tables.layout()),
             history=list(self.history),
             best_epoch=len(self.history),
+            interrupted=self.interrupted,
         )
 
 

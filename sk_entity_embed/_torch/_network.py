@@ -68,11 +68,21 @@ class Tables:
 
     A block is one matrix of shape (n_tables * n_rows, width); fold table k of a column begins at
     ``k * n_rows + offset``.
+
+    `fixed` holds tables for the first columns, of shape (n_tables, n_codes, n_components), that stay as they are; their
+    blocks come first.
     """
 
-    def __init__(self, n_codes, n_components, n_tables, generator, device):
+    def __init__(self, n_codes, n_components, n_tables, generator, device, fixed=()):
         self.n_codes, self.n_components, self.n_tables = n_codes, n_components, n_tables
-        self.blocks = split_into_blocks(n_codes, n_components)
+        n = len(fixed)
+        self.blocks = split_into_blocks(n_codes[:n], n_components[:n])
+        self.n_fixed = len(self.blocks)
+        self.fixed_width = self.width
+        self.blocks += [
+            ([n + c for c in columns], width)
+            for columns, width in split_into_blocks(n_codes[n:], n_components[n:])
+        ]
         self.offset = np.zeros(len(n_codes), dtype=np.int64)  # of a column within its block
         self.n_rows, self.matrices = [], []
         for columns, width in self.blocks:
@@ -81,11 +91,17 @@ class Tables:
             for c in columns:
                 self.offset[c] = start
                 start += n_codes[c]
-                part = torch.zeros(n_codes[c], width, dtype=torch.float32)
-                part[1:, : n_components[c]].normal_(0, TABLE_SCALE, generator=generator)
+                part = torch.zeros(n_tables, n_codes[c], width, dtype=torch.float32)
+                own = part[..., : n_components[c]]
+                if c < n:
+                    own[:] = torch.from_numpy(fixed[c])
+                else:
+                    # Every fold table starts from the same values: that keeps them in one coordinate system.
+                    own[:, 1:] = (
+                        torch.randn(n_codes[c] - 1, own.shape[2], generator=generator) * TABLE_SCALE
+                    )
                 parts.append(part)
-            # Every fold table starts from the same values: that is what keeps them in one coordinate system.
-            self.matrices.append(torch.cat(parts).repeat(n_tables, 1).to(device))
+            self.matrices.append(torch.cat(parts, 1).view(-1, width).to(device))
             self.n_rows.append(start)
         # Batch weight of each row, zero between batches.
         self.mass = [m.new_zeros(len(m)) for m in self.matrices]
@@ -132,7 +148,7 @@ class Tables:
         Parameters
         ----------
         rows : list of tensor of shape (M, m, n columns of the block)
-        gradient : tensor of shape (M, m, width)
+        gradient : tensor of shape (M, m, width of the blocks that learn)
             Gradient of the batch's summed loss for each cell.
         weight : tensor of shape (M, m, 1) or None
             Weights of the rows; None weighs each 1.
@@ -145,7 +161,9 @@ class Tables:
         """
         curvature = 2.0 * len(self.n_codes) * rate
         start = 0
-        for (columns, width), matrix, mass, r in zip(self.blocks, self.matrices, self.mass, rows):
+        learning = slice(self.n_fixed, None)
+        parts = (self.blocks, self.matrices, self.mass, rows)
+        for (columns, width), matrix, mass, r in zip(*(part[learning] for part in parts)):
             cells = r.reshape(-1).long()  # index_fill_ takes no int32
             # (B * columns, width)
             g = gradient[..., start : start + len(columns) * width].reshape(-1, width)
@@ -222,6 +240,7 @@ class Bodies:
         self.n_bodies = n_bodies = spec.n_tables
         self.n_numeric = p = spec.n_numeric
         self.table_width = tables.width
+        self.fixed_width = tables.fixed_width  # of the vectors that need no gradient
         self.numeric_width = p * (PERIODIC_OUTPUTS + 1)
         shapes = []
         if p:
@@ -338,7 +357,7 @@ class Bodies:
         Returns
         -------
         gradient : tensor of shape (number of parameters,)
-        g_vectors : tensor of shape (M, len(rows), table width)
+        g_vectors : tensor of shape (M, len(rows), table width that learns)
         """
         gradients = []
         for i in range(len(self.weights) - 1, -1, -1):
@@ -351,7 +370,7 @@ class Bodies:
                     g.mul_(1.0 / (1.0 - dropout))
         gradients.reverse()
         weight, width = self.weights[0], self.table_width
-        g_vectors = torch.bmm(g[:, rows], weight[:, :width].transpose(1, 2))
+        g_vectors = torch.bmm(g[:, rows], weight[:, self.fixed_width : width].transpose(1, 2))
         if numeric is not None:
             g_numeric = torch.bmm(g[:, body_rows], weight[:, width:].transpose(1, 2))
             gradients = self._numeric_gradient(numeric[1], g_numeric) + gradients
