@@ -16,11 +16,15 @@ from .._links_records import TrainedLinks, link_matrix
 from ._links_exact import Penalty, Side, start_table, sweep
 from ._links_penalty import choose_penalty, penalty_of_kept
 from ._links_sgd import Cosine, Factorization, Recipe, Softmax, run_epochs
+from ._threads import enough_threads
 
 _KINDS = ("links", "binary", "rating")
 _LOSSES = ("auto", "softmax", "logistic", "squared_error")
 # Besides those of the search. On sparse data (attr) twice as many can still add .01 of recall@20.
 # Above _MANY pairs fewer, for time alone: their quality on data of that size is not measured.
+# For each pair and component, to judge threads by: a second one from some 600,000 pairs of 50 components. On fewer, on
+# a busy machine, two threads that wait for each other took 22 s for what one did in 0.6.
+_FLOPS = 13
 _SWEEPS, _SWEEPS_OF_MANY, _MANY = 6, 4, 250_000
 
 
@@ -57,7 +61,8 @@ def train_links(pairs, spec, *, seed, device="cpu", on_epoch=None):
     solver, loss = _resolve(pairs, spec)
     diary = _Diary(on_epoch, "the penalty" if solver == "exact" else "the learning rate")
     train = _train_exact if solver == "exact" else _train_sgd
-    return train(pairs, spec, loss, seed, torch.device(device), diary)
+    with enough_threads(_FLOPS * len(pairs.left) * spec.n_components):
+        return train(pairs, spec, loss, seed, torch.device(device), diary)
 
 
 def _usable(pairs):

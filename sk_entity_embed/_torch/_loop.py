@@ -7,6 +7,7 @@ them, and several steps' worth of rows are fetched by one gather.
 import math
 import warnings
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from sklearn.exceptions import ConvergenceWarning
 from .._records import TrainedNetwork
 from ._losses import make_loss
 from ._network import AdamW, Bodies, MaskPool, Tables
+from ._threads import enough_threads
 
 _ALL = slice(None)
 UNKNOWN_RATE = 0.02  # share of cells shown as unknown, so that its vector is trained
@@ -45,7 +47,12 @@ def train(table, spec, plan, on_epoch=None, fixed=()):
     FloatingPointError
         If the loss stops being finite.
     """
-    return _Training(table, spec, plan, fixed).run(on_epoch)
+    width = sum(spec.n_components) + spec.n_numeric
+    sizes = [width, *spec.hidden_layer_sizes, spec.n_outputs]
+    # A product forward and two backward, each a multiplication and an addition; honest training shows a batch twice.
+    flops = 6 * plan.batch_size * min(2, spec.n_tables) * sum(a * b for a, b in pairwise(sizes))
+    with enough_threads(flops):
+        return _Training(table, spec, plan, fixed).run(on_epoch)
 
 
 class _Training:
