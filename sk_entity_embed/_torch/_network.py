@@ -29,6 +29,7 @@ TABLE_SCALE = 0.005
 # the body for every row.
 BLOCK_COST = 8.0
 PADDED_CELLS = 1 << 17
+EPSILON = 1e-8  # of Adam
 
 
 def split_into_blocks(n_codes, n_components):
@@ -419,10 +420,10 @@ class AdamW:
         self.steps += 1
         self.mean.lerp_(gradient, 1 - b1)
         self.square.mul_(b2).addcmul_(gradient, gradient, value=1 - b2)
+        # Adam's epsilon, under the root: roots of zeros, of which units that are off have many, are six times slower.
+        self.square.add_((1 - b2) * EPSILON**2)
         correction = math.sqrt(1 - b2**self.steps)
         self.flat.addcmul_(self.flat, self.decay, value=-rate)
         self.flat.addcdiv_(
-            self.mean,
-            self.square.sqrt().add_(1e-8 * correction),
-            value=-rate * correction / (1 - b1**self.steps),
+            self.mean, self.square.sqrt(), value=-rate * correction / (1 - b1**self.steps)
         )
