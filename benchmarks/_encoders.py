@@ -166,6 +166,11 @@ def ours_p(split):
     return ours(split, add_prediction=True)
 
 
+def ours_p_without_pairs(split):
+    """The same without crossed pairs: what are they worth?"""
+    return ours(split, add_prediction=True, crossed_pairs=False)
+
+
 def target_p(split):
     """TargetEncoder beside our prediction alone: what do the vectors add?"""
     embedder = _embedder(split, add_prediction=True)
@@ -249,9 +254,11 @@ ENCODERS = {
     "ours": ours,
     "ours+p": ours_p,
     "target+p": target_p,
+    "ours+p without pairs": ours_p_without_pairs,
 }
 OURS = ("ours", "ours+p")
-NOT_BY_DEFAULT = ("gap", "target+p")  # slow; a question about ours rather than a rival
+# Slow; questions about ours rather than rivals.
+NOT_BY_DEFAULT = ("gap", "target+p", "ours+p without pairs")
 _NEEDS = {
     "catboost": "category_encoders",
     "string": "skrub",
