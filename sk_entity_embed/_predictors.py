@@ -163,7 +163,7 @@ _PARAMETERS = """
         Pairs of columns whose combinations of categories get an effect of their own. An int is the most pairs to use,
         True stands for 64, "auto" is True unless `cv` is None.
     max_epochs : int or "auto", default="auto"
-        Passes over the rows.
+        Passes over the rows; with crossed pairs half as many again for these.
     batch_size : int or "auto", default="auto"
         Rows a step.
     learning_rate : float or "auto", default="auto"

@@ -98,9 +98,8 @@ class Tables:
                     own[:] = torch.from_numpy(fixed[c])
                 else:
                     # Every fold table starts from the same values: that keeps them in one coordinate system.
-                    own[:, 1:] = (
-                        torch.randn(n_codes[c] - 1, own.shape[2], generator=generator) * TABLE_SCALE
-                    )
+                    own[0, 1:].normal_(0, TABLE_SCALE, generator=generator)
+                    own[1:] = own[:1]
                 parts.append(part)
             self.matrices.append(torch.cat(parts, 1).view(-1, width).to(device))
             self.n_rows.append(start)
