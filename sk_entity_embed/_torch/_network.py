@@ -10,7 +10,7 @@ and so are the matching weights of the first layer, hence both gradients are zer
 
 import copy
 import math
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 import numpy as np
 import torch
@@ -103,8 +103,9 @@ class Tables:
                 parts.append(part)
             self.matrices.append(torch.cat(parts, 1).view(-1, width).to(device))
             self.n_rows.append(start)
-        # Batch weight of each row, zero between batches.
-        self.mass = [m.new_zeros(len(m)) for m in self.matrices]
+        # Batch weight of each row of all blocks that learn, zero between batches.
+        learning = self.matrices[self.n_fixed :]
+        self.mass = torch.zeros(sum(map(len, learning)), dtype=torch.float32, device=device)
 
     @property
     def width(self):
@@ -160,22 +161,28 @@ class Tables:
            stochastic gradients. Annals of Statistics 45(4). :doi:`10.1214/16-AOS1506`
         """
         curvature = 2.0 * len(self.n_codes) * rate
+        blocks, matrices = self.blocks[self.n_fixed :], self.matrices[self.n_fixed :]
+        rows = [r.reshape(-1).long() for r in rows[self.n_fixed :]]  # index_fill_ takes no int32
+        first = [0, *accumulate(map(len, matrices))]
+        cells = torch.cat([r if not f else r + f for r, f in zip(rows, first)])
+        if weight is None:
+            cell_weight = self.mass.new_ones(len(cells))
+        else:
+            cell_weight = torch.cat(
+                [weight.expand(-1, -1, len(columns)).reshape(-1) for columns, _ in blocks]
+            )
+        # All blocks at once: these arrays are small, and a call costs more than its work.
+        self.mass.index_add_(0, cells, cell_weight)
+        steps = self.mass.index_select(0, cells).mul_(curvature).add_(1.0).reciprocal_().mul_(-rate)
+        self.mass.index_fill_(0, cells, 0.0)
         start = 0
-        learning = slice(self.n_fixed, None)
-        parts = (self.blocks, self.matrices, self.mass, rows)
-        for (columns, width), matrix, mass, r in zip(*(part[learning] for part in parts)):
-            cells = r.reshape(-1).long()  # index_fill_ takes no int32
+        for (columns, width), matrix, r, step in zip(
+            blocks, matrices, rows, steps.unsqueeze(1).split([len(r) for r in rows])
+        ):
+            stop = start + len(columns) * width
             # (B * columns, width)
-            g = gradient[..., start : start + len(columns) * width].reshape(-1, width)
-            start += len(columns) * width
-            if weight is None:
-                cell_weight = matrix.new_ones(len(cells))
-            else:
-                cell_weight = weight.expand(*r.shape).reshape(-1)
-            mass.index_add_(0, cells, cell_weight)
-            step = mass.index_select(0, cells).mul_(curvature).add_(1.0).reciprocal_().mul_(-rate)
-            mass.index_fill_(0, cells, 0.0)
-            _scatter_add(matrix, cells, g * step.unsqueeze(1))
+            _scatter_add(matrix, r, gradient[..., start:stop].reshape(-1, width) * step)
+            start = stop
 
     def export(self):
         """The vectors of each column as NumPy arrays of shape (n_tables, n_codes, n_components)."""
@@ -256,16 +263,22 @@ class Bodies:
         if spec.start is not None:
             views[-1][:] = torch.tensor(spec.start)
         # One flat vector: all bodies of the first parameter, then all of the second, ...
-        self.flat = torch.cat([v.flatten().repeat(n_bodies) for v in views]).to(device)
-        self.parameters = _split(self.flat, shapes, n_bodies)
-        self.weights = self.parameters[self.first :: 2]
-        self.biases = self.parameters[self.first + 1 :: 2]
+        self.shapes = shapes
+        self.hold(torch.cat([v.flatten().repeat(n_bodies) for v in views]).to(device))
         is_decayed = [
             float(i >= self.first and (i - self.first) % 2 == 0) for i in range(len(shapes))
         ]
         self.decays = torch.cat(
             [self.flat.new_full((n_bodies * math.prod(s),), d) for s, d in zip(shapes, is_decayed)]
         )
+
+    def hold(self, flat):
+        """Take `flat` for the parameters."""
+        self.flat, self.gradient = flat, torch.zeros_like(flat)
+        self.parameters = _split(flat, self.shapes, self.n_bodies)
+        self.gradients = _split(self.gradient, self.shapes, self.n_bodies)
+        self.weights = self.parameters[self.first :: 2]
+        self.biases = self.parameters[self.first + 1 :: 2]
 
     def _start(self, views, layout, generator):
         """Random start of one body: uniform as in torch's Linear, zero where the vectors are padded."""
@@ -357,24 +370,27 @@ class Bodies:
         Returns
         -------
         gradient : tensor of shape (number of parameters,)
+            Written over by the next call.
         g_vectors : tensor of shape (M, len(rows), table width that learns)
         """
-        gradients = []
         for i in range(len(self.weights) - 1, -1, -1):
             h, learned = activations[i], g[:, body_rows]
-            gradients += [learned.sum(1), torch.bmm(h[:, body_rows].transpose(1, 2), learned)]
+            of_weight, of_bias = self.gradients[self.first + 2 * i : self.first + 2 * i + 2]
+            torch.sum(learned, 1, keepdim=True, out=of_bias)
+            torch.bmm(h[:, body_rows].transpose(1, 2), learned, out=of_weight)
             if i:
-                g = torch.bmm(g, self.weights[i].transpose(1, 2))
+                # alpha undoes the dropout's scale at no cost; beta=0: the first argument counts for nothing.
+                turned = self.weights[i].transpose(1, 2)
+                g = torch.baddbmm(h, g, turned, beta=0, alpha=1.0 / (1.0 - dropout))
                 g = _threshold_backward(g, h, 0)  # h > 0: neither off nor dropped
-                if dropout:
-                    g.mul_(1.0 / (1.0 - dropout))
-        gradients.reverse()
         weight, width = self.weights[0], self.table_width
         g_vectors = torch.bmm(g[:, rows], weight[:, self.fixed_width : width].transpose(1, 2))
         if numeric is not None:
             g_numeric = torch.bmm(g[:, body_rows], weight[:, width:].transpose(1, 2))
-            gradients = self._numeric_gradient(numeric[1], g_numeric) + gradients
-        return torch.cat([x.flatten() for x in gradients]), g_vectors
+            of_numeric = self._numeric_gradient(numeric[1], g_numeric)
+            for own, new in zip(self.gradients, of_numeric):
+                own.copy_(new.view(own.shape))
+        return self.gradient, g_vectors
 
     def export(self, layout):
         """The parameters as NumPy arrays, the first layer's rows in the order of the columns."""
