@@ -7,6 +7,22 @@ QUICK = {"hidden_layer_sizes": (8,), "max_epochs": 3, "random_state": 0}
 PLAIN = {**QUICK, "cv": None}  # where cross-fitting is not the point
 
 
+class Callback:
+    """A scikit-learn callback that does nothing."""
+
+    def setup(self, estimator, context):
+        """Before the fit."""
+
+    def teardown(self, estimator, context):
+        """After the fit."""
+
+    def on_fit_task_begin(self, estimator, context):
+        """Before each task."""
+
+    def on_fit_task_end(self, estimator, context):
+        """After each task."""
+
+
 def make_shops(n_rows=200, random_state=0, missing=True):
     """A shop, an item and a price with a real target: effects of shop and item, plus the price.
 

@@ -8,7 +8,7 @@ import pandas as pd
 import polars as pl
 import pytest
 import skops.io
-from _made import PLAIN, QUICK, make_climates, make_shops, same_state
+from _made import PLAIN, QUICK, Callback, make_climates, make_shops, same_state
 from sklearn import config_context
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
@@ -557,19 +557,10 @@ def test_early_stopping_keeps_the_best_epoch(shops, cv):
     assert (taken[-1] != taken[best]).any()
 
 
-class Snapshot:
+class Snapshot(Callback):
     """Keeps the vectors of each epoch."""
 
     taken: list
-
-    def setup(self, estimator, context):
-        pass
-
-    def teardown(self, estimator, context):
-        pass
-
-    def on_fit_task_begin(self, estimator, context):
-        pass
 
     def on_fit_task_end(self, estimator, context, *, fitted_estimator=None):
         if fitted_estimator is not None:

@@ -7,7 +7,7 @@ import pandas as pd
 import polars as pl
 import pytest
 import skops.io
-from _made import make_pairs, same_state
+from _made import Callback, make_pairs, same_state
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
@@ -292,19 +292,10 @@ def test_missing_is_an_entity(pairs):
     assert np.isfinite(embedder.embeddings_[1]).all()
 
 
-class Interrupt:
+class Interrupt(Callback):
     """Ctrl-C at the end of the second epoch."""
 
     n_seen = 0
-
-    def setup(self, estimator, context):
-        pass
-
-    def teardown(self, estimator, context):
-        pass
-
-    def on_fit_task_begin(self, estimator, context):
-        pass
 
     def on_fit_task_end(self, estimator, context):
         self.n_seen += 1

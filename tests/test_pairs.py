@@ -3,7 +3,8 @@
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.metrics import r2_score
+from _made import Callback
+from sklearn.metrics import r2_score, roc_auc_score
 
 from sk_entity_embed import EntityEmbedder, EntityEmbeddingRegressor, _pairs
 from sk_entity_embed._pairs import learn_pairs
@@ -122,20 +123,11 @@ def test_pairs_leave_the_vectors_as_they_are(crossed):
     np.testing.assert_array_equal(vectors[True], vectors[False])
 
 
-class _StopIn:
+class _StopIn(Callback):
     """A callback that ends the training after some epochs."""
 
     def __init__(self, n_epochs):
         self.left = n_epochs
-
-    def setup(self, estimator, context):
-        pass
-
-    def teardown(self, estimator, context):
-        pass
-
-    def on_fit_task_begin(self, estimator, context):
-        pass
 
     def on_fit_task_end(self, estimator, context):
         if context.task_name != "epoch":
@@ -153,3 +145,18 @@ def test_a_training_that_was_stopped_goes_without_pairs(crossed, n_epochs):
     assert embedder.n_epochs_ == min(n_epochs, 4)
     assert not embedder._pair_effects
     assert np.isfinite(embedder.transform(X_new)).all()
+
+
+def test_pairs_do_not_leak():
+    """Of a coin, the out-of-fold prediction knows nothing; the same network without folds knows much."""
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame({"a": rng.integers(0, 300, 6000), "b": rng.integers(0, 40, 6000)}).astype(str)
+    y = rng.integers(0, 2, 6000)
+    auc = {}
+    for cv in (5, None):
+        embedder = EntityEmbedder(
+            add_prediction=True, crossed_pairs=True, cv=cv, max_epochs=10, random_state=0
+        )
+        auc[cv] = roc_auc_score(y, embedder.fit_transform(X, y)[:, -1])
+    assert auc[5] == pytest.approx(0.5, abs=0.03)  # four standard errors
+    assert auc[None] > 0.6

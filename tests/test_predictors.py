@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import skops.io
-from _made import PLAIN, QUICK, make_climates, make_shops
+from _made import PLAIN, QUICK, Callback, make_climates, make_shops
 from scipy import sparse
 from sklearn import config_context
 from sklearn.base import clone, is_classifier, is_regressor
@@ -318,17 +318,8 @@ def test_a_failed_fit_leaves_the_predictor_as_it_was(cls, shops):
     np.testing.assert_array_equal(predictor.predict(X), expected)
 
 
-class Interrupt:
+class Interrupt(Callback):
     """Ctrl-C at the end of the first epoch."""
-
-    def setup(self, estimator, context):
-        pass
-
-    def teardown(self, estimator, context):
-        pass
-
-    def on_fit_task_begin(self, estimator, context):
-        pass
 
     def on_fit_task_end(self, estimator, context):
         if context.task_name == "epoch":
