@@ -227,7 +227,8 @@ def fit_network(estimator, X, y, sample_weight, split_params, owner=None):
     scaling = learn_scaling(columns.numeric)
     n_codes = [v.n_codes for v in attributes["_vocabularies"]]
     codes = columns.codes[used]
-    pairs = learn_pairs(codes, n_codes, count_pairs(estimator))
+    is_asked = estimator.add_prediction or owner is not None
+    pairs = learn_pairs(codes, n_codes, count_pairs(estimator, is_asked, target.n_outputs))
     table = TrainingTable(
         codes=codes,
         numeric=scale(columns.numeric[used], scaling),
@@ -311,14 +312,15 @@ def _train(table, spec, plans, pairs, on_epoch):
     return [network] if of_pairs.interrupted else [network, of_pairs]
 
 
-def count_pairs(estimator):
-    """How many crossed pairs of columns the prediction may use.
+def count_pairs(estimator, is_asked, n_outputs):
+    """How many crossed pairs of columns the network may use; `is_asked`: its prediction is wanted.
 
-    Without folds their effects would learn the labels of their rows by heart.
+    Without folds their effects would learn the labels of their rows by heart. And an effect is one number, which cannot
+    say for which of several outputs it is: on shelter animals, five classes, pairs cost .01 log-loss.
     """
     pairs = estimator.crossed_pairs
     if pairs == "auto":
-        pairs = estimator.add_prediction and estimator.cv is not None
+        pairs = is_asked and estimator.cv is not None and n_outputs == 1
     return (MAX_PAIRS if pairs else 0) if isinstance(pairs, (bool, np.bool_)) else int(pairs)
 
 

@@ -112,7 +112,8 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
     crossed_pairs : "auto", bool or int, default="auto"
         Pairs of columns whose combinations of categories get an effect of their own in the prediction, at up to three
         times the price. They are learned after the vectors, which stay the same. An int is the most pairs to use, True
-        stands for 64. "auto" is True with ``add_prediction=True`` and folds, else False. Only "mlp".
+        stands for 64. "auto" is True with ``add_prediction=True``, folds and a single output (numbers, two classes),
+        else False. Only "mlp".
     add_prediction : bool, default=False
         Append the network's prediction to the output of `transform`: numbers in the units of ``y``, log-odds for
         classes. In `fit_transform` it is out-of-fold, like the vectors. Only "mlp".

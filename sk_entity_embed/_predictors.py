@@ -87,8 +87,6 @@ class _NetworkPredictor(CallbackSupportMixin, BaseEstimator):
         raise_for_params(params, self, "fit")
         self._require(y)
         shared = {name: getattr(self, name) for name in _SHARED}
-        if self.crossed_pairs == "auto":
-            shared["crossed_pairs"] = self.cv is not None
         embedder = EntityEmbedder(**shared, **settings)
         embedder._fit(X, y, sample_weight, params, "fit", owner=self)
         return embedder
@@ -161,7 +159,7 @@ _PARAMETERS = """
         Folds of the cross-fitted training; None trains a single network on vectors that have seen their labels.
     crossed_pairs : "auto", bool or int, default="auto"
         Pairs of columns whose combinations of categories get an effect of their own. An int is the most pairs to use,
-        True stands for 64, "auto" is True unless `cv` is None.
+        True stands for 64, "auto" is True with folds and a single output (numbers, two classes).
     max_epochs : int or "auto", default="auto"
         Passes over the rows; with crossed pairs half as many again for these.
     batch_size : int or "auto", default="auto"

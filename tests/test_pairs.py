@@ -6,7 +6,12 @@ import pytest
 from _made import Callback
 from sklearn.metrics import r2_score, roc_auc_score
 
-from sk_entity_embed import EntityEmbedder, EntityEmbeddingRegressor, _pairs
+from sk_entity_embed import (
+    EntityEmbedder,
+    EntityEmbeddingClassifier,
+    EntityEmbeddingRegressor,
+    _pairs,
+)
 from sk_entity_embed._pairs import learn_pairs
 
 
@@ -94,7 +99,7 @@ def test_the_prediction_column_uses_pairs(crossed, tmp_path):
 
 
 def test_auto_means_where_a_prediction_is_wanted(crossed):
-    """Without the prediction, or without folds, there are no pairs."""
+    """Without the prediction, without folds, or for several outputs, there are no pairs."""
     X, y, *_ = crossed
     for settings, expected in [
         ({}, 0),
@@ -108,6 +113,10 @@ def test_auto_means_where_a_prediction_is_wanted(crossed):
     model = EntityEmbeddingRegressor(max_epochs=1, random_state=0)
     assert len(model.fit(X[:500], y[:500]).embedder_._pair_effects) == 1
     assert len(model.set_params(cv=None).fit(X[:500], y[:500]).embedder_._pair_effects) == 0
+    for n_classes, expected in [(2, 1), (3, 0)]:
+        classes = np.digitize(y[:500], np.linspace(-1, 1, n_classes + 1)[1:-1])
+        model = EntityEmbeddingClassifier(max_epochs=1, random_state=0).fit(X[:500], classes)
+        assert len(model.embedder_._pair_effects) == expected
 
 
 def test_pairs_leave_the_vectors_as_they_are(crossed):
