@@ -1,6 +1,7 @@
 """From X and y to a trained network: reading, encoding, the one call of training, and the callbacks around it."""
 
 import copy
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from numbers import Integral
 
@@ -162,6 +163,24 @@ def resolve_components(estimator, names, n_categories):
     return widths
 
 
+def output_names(names, embedded, widths, numeric):
+    """Names of the components, then of the numeric columns."""
+    components = [
+        f"{names[position]}_{i}" for position, width in zip(embedded, widths) for i in range(width)
+    ]
+    return components + [names[position] for position in numeric]
+
+
+def refuse_repeated(names):
+    """Raise if two output columns would have one name."""
+    repeated = [name for name, n in Counter(names).items() if n > 1]
+    if repeated:
+        raise ValueError(
+            f"The output would have several columns named {repeated}: components are named after their column, as "
+            "'city_0' after 'city', and predictions 'prediction'. Rename these columns of X."
+        )
+
+
 def read_layer_sizes(sizes):
     """Widths of the dense layers as a tuple."""
     array = np.atleast_1d(sizes)
@@ -239,6 +258,10 @@ def fit_network(estimator, X, y, sample_weight, split_params, owner=None):
     )
     names = attributes["categorical_features_"]
     widths = resolve_components(estimator, names, [len(c) for c in attributes["categories_"]])
+    out = output_names(
+        attributes["_names"], attributes["_embedded"], widths, attributes["_numeric"]
+    )
+    refuse_repeated(out + (target.column_names() if estimator.add_prediction else []))
     spec = NetworkSpec(
         n_codes=tuple(n_codes),
         n_components=tuple(widths),

@@ -1,6 +1,5 @@
 """EntityEmbedder: the transformer that replaces categories by learned vectors."""
 
-from collections import Counter
 from dataclasses import replace
 from numbers import Integral, Real
 from typing import ClassVar
@@ -15,8 +14,7 @@ from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, proces
 from sklearn.utils.validation import check_array, check_is_fitted
 
 from . import _persistence
-from ._base import fit_links, fit_network, learn_columns, read_columns, resolve_components
-from ._columns import read_table
+from ._base import fit_links, fit_network, output_names, read_columns, refuse_repeated
 from ._cross_fitting import out_of_fold_vectors
 from ._fold_in import explain, fold_in
 from ._head import forward
@@ -25,7 +23,7 @@ from ._neighbors import make_searcher
 from ._numeric import scale
 from ._pairs import Pairs
 from ._recommend import EntityColumn, kneighbors, most_similar, new_column, read_new, rows_of
-from ._target import Target, plain_labels, read_target
+from ._target import Target, plain_labels
 from ._validation import (
     Interval,
     StrOptions,
@@ -381,7 +379,6 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
             if self.interaction == "dot":
                 fitted = fit_links(self, X, y, sample_weight)
             else:
-                self._refuse_equal_names(X, y)
                 split = {}
                 if routing_enabled() and params:
                     split = process_routing(owner or self, method, **params).splitter.split
@@ -396,21 +393,6 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         self.__dict__.update(fitted.attributes)
         self._cache = {}
         return fitted
-
-    def _refuse_equal_names(self, X, y):
-        """Raise where a numeric column is named as a component or a prediction will be."""
-        names = read_table(X).names or []
-        has_prediction = self.add_prediction and any(n.startswith("prediction") for n in names)
-        if y is None or not (has_prediction or _has_component_names(names)):
-            return  # nearly always: only now is it worth reading the columns twice
-        read = learn_columns(self, X)[1]
-        n_categories = [len(c) for c in read["categories_"]]
-        widths = resolve_components(self, read["categorical_features_"], n_categories)
-        out = _output_names(names, read["_embedded"], widths, read["_numeric"])
-        if has_prediction:
-            given = {"target_type": self.target_type, "loss": self.loss, "quantile": self.quantile}
-            out += read_target(np.asarray(y), **given)[0].column_names()
-        _refuse_repeated(out)
 
     def _fitted_attributes(self, embedder):
         """What makes this estimator like a fitted copy of it; callbacks ask for it after each epoch."""
@@ -522,10 +504,10 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         names = check_feature_names_in(self, input_features)
-        out = _output_names(names, self._embedded, self.n_components_, self._numeric)
+        out = output_names(names, self._embedded, self.n_components_, self._numeric)
         if self.add_prediction and self.interaction == "mlp":
             out += Target(**self._target).column_names()
-        _refuse_repeated(out)
+        refuse_repeated(out)
         return np.asarray(out, dtype=object)
 
     @property
@@ -1039,30 +1021,6 @@ _OF_ONE_INTERACTION = frozenset(
         "_target",
     ]
 )
-
-
-def _output_names(names, embedded, widths, numeric):
-    """Names of the components, then of the numeric columns."""
-    components = [
-        f"{names[position]}_{i}" for position, width in zip(embedded, widths) for i in range(width)
-    ]
-    return components + [names[position] for position in numeric]
-
-
-def _has_component_names(names):
-    """Whether one column has the name of another and a number, as components have."""
-    known = set(names)
-    parts = (name.rpartition("_") for name in names)
-    return any(number.isdecimal() and stem in known for stem, _, number in parts)
-
-
-def _refuse_repeated(names):
-    repeated = [name for name, n in Counter(names).items() if n > 1]
-    if repeated:
-        raise ValueError(
-            f"The output would have several columns named {repeated}: components are named after their column, as "
-            "'city_0' after 'city', and predictions 'prediction'. Rename these columns of X."
-        )
 
 
 def _of_row(links, row):
