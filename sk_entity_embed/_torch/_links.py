@@ -20,12 +20,14 @@ from ._threads import enough_threads
 
 _KINDS = ("links", "binary", "rating")
 _LOSSES = ("auto", "softmax", "logistic", "squared_error")
-# Besides those of the search. On sparse data (attr) twice as many can still add .01 of recall@20.
-# Above _MANY pairs fewer, for time alone: their quality on data of that size is not measured.
 # For each pair and component, to judge threads by: a second one from some 600,000 pairs of 50 components. On fewer, on
 # a busy machine, two threads that wait for each other took 22 s for what one did in 0.6.
 _FLOPS = 13
-_SWEEPS, _SWEEPS_OF_MANY, _MANY = 6, 4, 250_000
+# Up to so many pairs: the sweeps besides those of the search, and their relaxation. Near the minimum few pairs have
+# better neighbours (wiki: precision@10 of authors .709 to .715; a tenth of attr or codex_m: no clear change); more
+# pairs rank links better short of it (attr: recall@20 .371, with a relaxation of 0.5 .365). Above 250,000 they are
+# fewer for time alone: their quality on data of that size is not measured. All by benchmarks/bench_links.py.
+_SWEEPS = ((50_000, 12, 0.5), (250_000, 6, 0.0), (math.inf, 4, 0.0))
 
 
 def train_links(pairs, spec, *, seed, device="cpu", on_epoch=None):
@@ -151,13 +153,13 @@ def _train_exact(pairs, spec, loss, seed, device, diary):
     generator = torch.Generator().manual_seed(seed)
     links, targets = link_matrix(pairs)
     d, interrupted = spec.n_components, False
-    n_sweeps = _SWEEPS if links.nnz <= _MANY else _SWEEPS_OF_MANY
+    n_sweeps, relaxation = next(rest for up_to, *rest in _SWEEPS if links.nnz <= up_to)
     penalty, v = _given_penalty(spec), None
     is_given = penalty is not None
     if not is_given:
         rng = np.random.default_rng(seed)
         penalty, v, interrupted = choose_penalty(
-            links, targets, d, rng, generator, device, spec.negative_weight
+            links, targets, d, rng, generator, device, spec.negative_weight, relaxation
         )
         n_sweeps = 1 if interrupted else n_sweeps
     if v is None:
@@ -171,7 +173,7 @@ def _train_exact(pairs, spec, loss, seed, device, diary):
         mean = objective / links.nnz
         return diary.end_epoch(mean, seconds, weight_decay=penalty.ridge)
 
-    v, stopped = sweep(left, right, v, penalty, n_sweeps, end_sweep)
+    v, stopped = sweep(left, right, v, penalty, n_sweeps, end_sweep, relaxation)
     kept = penalty if is_given else penalty_of_kept(penalty)
     x, _ = left.solve(v, kept)
     interrupted |= stopped

@@ -29,8 +29,10 @@ _HELD_SHARE, _MIN_HELD, _MAX_HELD = 0.02, 1000, 2000
 _BLOCK = 128  # held-back pairs ranked at a time: their scores stay in the cache
 
 
-def choose_penalty(links, targets, n_components, rng, generator, device, negative_weight="auto"):
-    """The penalty under which held-back links rank best.
+def choose_penalty(
+    links, targets, n_components, rng, generator, device, negative_weight="auto", relaxation=0.0
+):
+    """The penalty under which held-back links rank best; `relaxation` is that of its first sweeps.
 
     Gives the right table it was found with, a good start for the fit, and whether Ctrl-C cut the
     search. The table is None where there is nothing to hold back.
@@ -40,15 +42,15 @@ def choose_penalty(links, targets, n_components, rng, generator, device, negativ
     at = (_START[0] if negative_weight == "auto" else 0, _START[1])
     if not trial.can_score:
         return _penalty(weights, at), None, False
-    at, interrupted = _walk(trial, weights, at)
+    at, interrupted = _walk(trial, weights, at, relaxation)
     return _penalty(weights, at), trial.table, interrupted
 
 
-def _walk(trial, weights, at):
+def _walk(trial, weights, at, relaxation):
     """From `at` to a better neighbour on the grid until there is none, and whether Ctrl-C came."""
     steps = list(_STEPS)
     try:
-        gains = {at: trial.gains(_penalty(weights, at), _FIRST_SWEEPS)}
+        gains = {at: trial.gains(_penalty(weights, at), _FIRST_SWEEPS, relaxation)}
         trial.keep()
         while len(gains) < _MAX_TRIALS:
             for step in steps:
@@ -146,9 +148,11 @@ class _Trial:
         ]
         self._n_left_out = np.diff(left_out.indptr)
 
-    def gains(self, penalty, n_sweeps):
+    def gains(self, penalty, n_sweeps, relaxation=0.0):
         """1 / log2(1 + rank) of each held-back link, times its share in the mean."""
-        v, interrupted = sweep(self._left, self._right, self.table, penalty, n_sweeps)
+        v, interrupted = sweep(
+            self._left, self._right, self.table, penalty, n_sweeps, relaxation=relaxation
+        )
         if interrupted:
             raise KeyboardInterrupt
         self._last = v
