@@ -100,6 +100,8 @@ def learn_pairs(codes, n_codes, max_pairs=MAX_PAIRS):
     n_rows, n_columns = codes.shape
     max_pairs = min(max_pairs, MAX_CELLS // max(1, n_rows))
     candidates = list(combinations(range(n_columns), 2)) if max_pairs else []
+    if not candidates:
+        return no_pairs()
     # Counting is bounded too: of very many cells every so many rows have to do for the choice.
     sample = codes[:: max(1, len(candidates) * n_rows // MAX_CELLS)]
     n_used = [len(np.unique(sample[:, c])) for c in range(n_columns)]
@@ -129,7 +131,8 @@ def learn_pairs(codes, n_codes, max_pairs=MAX_PAIRS):
 
 def no_pairs():
     """Pairs, none of them."""
-    return learn_pairs(np.empty((0, 0), np.int32), [], 0)
+    none = np.empty(0, np.int64)
+    return Pairs(none, none, none, none, np.zeros(1, np.int64), none)
 
 
 def _count(codes, i, j, n_codes):

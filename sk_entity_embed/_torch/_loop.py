@@ -84,20 +84,24 @@ class _Training:
         for columns, _ in self.tables.blocks:
             offset = self.tables.offset[columns]
             # int32 halves the largest array; row numbers of a fold table may need int64, see _rows.
-            cells = table.codes[:, columns] + offset.astype(np.int32)
-            self.cells.append(torch.from_numpy(np.ascontiguousarray(cells)).to(self.device))
+            cells = np.empty((table.n_rows, len(columns)), dtype=np.int32)
+            for j, c in enumerate(columns):
+                np.add(table.codes[:, c], np.int32(offset[j]), out=cells[:, j])
+            self.cells.append(torch.from_numpy(cells).to(self.device))
             self.unknown.append(torch.from_numpy(offset).to(self.device))
         self.alias = (
             None
             if table.fold is None
             else self._find_aliases(torch.from_numpy(table.fold).to(self.device))
         )
-        rows = np.arange(table.n_rows)
         if table.fold is None:
-            rows = [np.setdiff1d(rows, table.validation)]
+            is_trained = np.ones(table.n_rows, dtype=bool)
+            is_trained[table.validation] = False
+            rows = [np.flatnonzero(is_trained)]
         else:
-            rows = [rows[table.fold == k] for k in range(self.spec.n_tables)]
-        self.train_rows = [torch.from_numpy(r) for r in rows]
+            rows = [np.flatnonzero(table.fold == k) for k in range(self.spec.n_tables)]
+        kind = np.int32 if table.n_rows < 2**31 else np.int64
+        self.train_rows = [torch.from_numpy(r.astype(kind)) for r in rows]
         n = sum(len(r) for r in rows)
         self.group_size = max(1, min(self.plan.batch_size, n) // self.spec.n_tables)
         self.n_steps = max(1, n // (self.group_size * self.spec.n_tables))
@@ -119,22 +123,18 @@ class _Training:
         A category whose rows all lie in fold f is as new to table f as one never seen at all.
         """
         aliases = []
-        for block, ((columns, _), n_rows) in enumerate(zip(self.tables.blocks, self.tables.n_rows)):
-            cells = self.cells[block].long()
-            total = torch.zeros(n_rows, dtype=torch.int64, device=self.device)
-            total.index_add_(0, cells.reshape(-1), torch.ones_like(cells).reshape(-1))
-            own = torch.arange(n_rows, device=self.device)
-            unknown = torch.empty_like(own)
-            for c in columns:
-                start = self.tables.offset[c]
-                unknown[start : start + self.tables.n_codes[c]] = int(start)
-            rows = []
-            for k in range(self.spec.n_tables):
-                inside = torch.zeros_like(total)
-                mine = cells[fold == k].reshape(-1)
-                inside.index_add_(0, mine, torch.ones_like(mine))
-                rows.append(torch.where(total > inside, own, unknown) + k * n_rows)
-            aliases.append(torch.cat(rows))
+        members = [torch.nonzero(fold == k).ravel() for k in range(self.spec.n_tables)]
+        for cells, (columns, _), n_rows in zip(self.cells, self.tables.blocks, self.tables.n_rows):
+            rows = torch.arange(n_rows, device=self.device).repeat(self.spec.n_tables, 1)
+            for j, c in enumerate(columns):
+                start, n = int(self.tables.offset[c]), self.spec.n_codes[c]
+                codes = cells[:, j] - start
+                total = torch.bincount(codes, minlength=n)
+                for k, own in enumerate(members):
+                    inside = torch.bincount(codes.index_select(0, own), minlength=n)
+                    rows[k, start : start + n].masked_fill_(total == inside, start)  # unknown's
+            rows += torch.arange(self.spec.n_tables, device=self.device).unsqueeze(1) * n_rows
+            aliases.append(rows.ravel())
         return aliases
 
     def _rows(self, cells, table):
@@ -180,11 +180,13 @@ class _Training:
         Group g trains table g and body g on rows of another fold, shifted by a number drawn for each step.
         """
         steps, m, k = self.n_steps, self.group_size, self.spec.n_tables
-        order = torch.empty(steps, k, m, dtype=torch.int64)
+        order = self.train_rows[0].new_empty(steps, k, m)
         for f, rows in enumerate(self.train_rows):
             drawn = rows[torch.randperm(len(rows), generator=self.generator)]
             repeats = -(-steps * m // len(rows))
-            order[:, f] = drawn.repeat(repeats)[: steps * m].view(steps, m)
+            order[:, f] = (drawn.repeat(repeats) if repeats > 1 else drawn)[: steps * m].view(
+                steps, m
+            )
         if k == 1:
             return order, None
         shift = torch.randint(1, k, (steps, 1), generator=self.generator)
