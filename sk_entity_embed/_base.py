@@ -289,7 +289,7 @@ def fit_network(estimator, X, y, sample_weight, split_params, owner=None):
         effects = [] if of_pairs is None else of_pairs.tables[len(n_codes) :]
         return {
             **attributes,
-            **_split_unknown([t.mean(axis=0) for t in network.tables]),
+            **_split_unknown([_mean_table(t) for t in network.tables]),
             "_head": (of_pairs or network).head,
             "_pairs": vars(pairs if effects else no_pairs()),
             "_pair_effects": [t.mean(axis=0).ravel() for t in effects],
@@ -420,6 +420,11 @@ def _draw_validation(estimator, n_rows, random_state):
             f"to validate on, of {n_rows}. Set early_stopping=False or pass more rows."
         )
     return np.sort(random_state.permutation(n_rows)[:n]).astype(np.int64)
+
+
+def _mean_table(fold_tables):
+    """The mean of a column's fold tables; of a single one no copy, which may be the largest array of a fit."""
+    return fold_tables[0] if len(fold_tables) == 1 else fold_tables.mean(axis=0)
 
 
 def _split_unknown(tables):
