@@ -239,10 +239,7 @@ def fit_network(estimator, X, y, sample_weight, split_params, owner=None):
     fold = assign_folds(
         estimator.cv, y, kind=target.kind, random_state=random_state, split_params=split_params, X=X
     )
-    used, n_used = slice(None), n_rows  # a slice copies nothing
-    if weight is not None:
-        used = np.flatnonzero(weight)
-        n_used = len(used)
+    used = slice(None) if weight is None else np.flatnonzero(weight)  # a slice copies nothing
     fold = None if fold is None else drop_empty_folds(fold, used)
     n_folds = 1 if fold is None else int(fold.max()) + 1
     fold = fold if n_folds > 1 else None
@@ -257,7 +254,7 @@ def fit_network(estimator, X, y, sample_weight, split_params, owner=None):
         target=encoded[used],
         weight=None if weight is None else (weight[used] / weight[used].mean()).astype(np.float32),
         fold=None if fold is None else fold[used],
-        validation=_draw_validation(estimator, n_used, random_state),
+        validation=_draw_validation(estimator, len(codes), random_state),
     )
     names = attributes["categorical_features_"]
     widths = resolve_components(estimator, names, [len(c) for c in attributes["categories_"]])
@@ -292,7 +289,7 @@ def fit_network(estimator, X, y, sample_weight, split_params, owner=None):
             **_split_unknown([_mean_table(t) for t in network.tables]),
             "_head": (of_pairs or network).head,
             "_pairs": vars(pairs if effects else no_pairs()),
-            "_pair_effects": [t.mean(axis=0).ravel() for t in effects],
+            "_pair_effects": [_mean_table(t).ravel() for t in effects],
             "history_": network.history,
             "n_epochs_": len(network.history),
         }
@@ -304,7 +301,7 @@ def fit_network(estimator, X, y, sample_weight, split_params, owner=None):
         embedder.__dict__.update(describe(*networks), _cache={})
         return owner._fitted_attributes(embedder)
 
-    plans = [make_plan(estimator, n_used, random_state)]
+    plans = [make_plan(estimator, len(codes), random_state)]
     if len(pairs):
         plans.append(plan_of_pairs(plans[0], random_state))
     data = (X, y, sample_weight)

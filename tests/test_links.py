@@ -9,7 +9,7 @@ from sk_entity_embed._fold_in import fold_in
 from sk_entity_embed._links_records import LinkPairs, LinkSpec, link_matrix
 from sk_entity_embed._torch import _links_exact
 from sk_entity_embed._torch._links import train_links
-from sk_entity_embed._torch._links_exact import Penalty, Side, sweep
+from sk_entity_embed._torch._links_exact import Penalty, Side, both_sides, sweep
 from sk_entity_embed._torch._links_penalty import choose_penalty
 
 FIXED = {"n_components": 4, "weight_decay": 0.1, "negative_weight": 0.02}
@@ -59,14 +59,6 @@ def weighted_pairs():
     return LinkPairs(left, right, value, weight, 50, 30, "binary")
 
 
-def sides(pairs, d=4):
-    """Both tables' links as the solver has them."""
-    links, targets = link_matrix(pairs)
-    device = torch.device("cpu")
-    turned = None if targets is None else targets.T.tocsr()
-    return Side(links, targets, d, device), Side(links.T.tocsr(), turned, d, device)
-
-
 @pytest.mark.parametrize("d", [3, 8, 25])
 @pytest.mark.parametrize("power", [0.0, 0.5])
 @pytest.mark.parametrize("kind", ["links", "binary"])
@@ -95,7 +87,7 @@ def test_exact_side_is_the_fold_in(d, power, kind, monkeypatch):
 def test_exact_objective_is_reported_and_falls(kind):
     """The objective of a sweep is that of its tables, and no sweep makes it worse."""
     pairs = block_pairs() if kind == "links" else weighted_pairs()
-    left, right = sides(pairs)
+    left, right = both_sides(*link_matrix(pairs), 4, torch.device("cpu"))
     penalty = Penalty(0.02, 0.1, 0.5)
     v = torch.randn(pairs.n_right, 4, generator=torch.Generator().manual_seed(0))
     # The record of a sweep is taken between its halves: with the old right table.
@@ -112,7 +104,7 @@ def test_exact_objective_is_reported_and_falls(kind):
 def test_relaxed_sweeps_get_further():
     """As many sweeps leave a lower objective where each starts ahead of what the last one found."""
     pairs = block_pairs(n_left=200, n_right=150, n_blocks=10, extra=0.05)
-    left, right = sides(pairs)
+    left, right = both_sides(*link_matrix(pairs), 4, torch.device("cpu"))
     penalty = Penalty(0.01, 0.05, 0.5)
     v = 0.01 * torch.randn(pairs.n_right, 4, generator=torch.Generator().manual_seed(0))
     reached = []

@@ -13,7 +13,7 @@ import torch
 from sklearn.exceptions import ConvergenceWarning
 
 from .._links_records import TrainedLinks, link_matrix
-from ._links_exact import Penalty, Side, start_table, sweep
+from ._links_exact import Penalty, both_sides, start_table, sweep
 from ._links_penalty import choose_penalty, penalty_of_kept
 from ._links_sgd import Cosine, Factorization, Recipe, Softmax, run_epochs
 from ._threads import enough_threads
@@ -166,8 +166,7 @@ def _train_exact(pairs, spec, loss, seed, device, diary):
         v = start_table(pairs.n_right, d, generator, device)
     if spec.max_epochs != "auto":
         n_sweeps = spec.max_epochs
-    left = Side(links, targets, d, device)
-    right = Side(links.T.tocsr(), None if targets is None else targets.T.tocsr(), d, device)
+    left, right = both_sides(links, targets, d, device)
 
     def end_sweep(objective, seconds):
         mean = objective / links.nnz

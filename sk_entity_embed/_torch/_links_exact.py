@@ -144,6 +144,15 @@ class Side:
         return found @ basis.T, float(objective)
 
 
+def both_sides(links, targets, n_components, device):
+    """The left table's side and the right table's."""
+    turned = None if targets is None else targets.T.tocsr()
+    return (
+        Side(links, targets, n_components, device),
+        Side(links.T.tocsr(), turned, n_components, device),
+    )
+
+
 def _solve(v, batch):
     """Minimise |target - v x|^2 + |x|^2 for every entity of a batch; v is (B, k, d)."""
     if batch.width <= v.shape[2]:

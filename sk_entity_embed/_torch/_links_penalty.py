@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from scipy import sparse
 
-from ._links_exact import Penalty, Side, start_table, sweep
+from ._links_exact import Penalty, Side, both_sides, start_table, sweep
 
 _WEIGHTS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
 _RIDGES = (0.05, 0.1, 0.2, 0.4, 0.8)
@@ -114,8 +114,7 @@ class _Trial:
 
         known = part(links)
         aims = None if targets is None else part(targets)
-        sides = [(known, aims), (known.T.tocsr(), None if aims is None else aims.T.tocsr())]
-        self._left, self._right = (Side(*side, n_components, device) for side in sides)
+        self._left, self._right = both_sides(known, aims, n_components, device)
         self.table = self._last = start_table(links.shape[1], n_components, generator, device)
         self._random_norm = self.table.norm()
         rows, columns = rows[held], columns[held]

@@ -89,11 +89,6 @@ class _Training:
                 np.add(table.codes[:, c], np.int32(offset[j]), out=cells[:, j])
             self.cells.append(torch.from_numpy(cells).to(self.device))
             self.unknown.append(torch.from_numpy(offset).to(self.device))
-        self.alias = (
-            None
-            if table.fold is None
-            else self._find_aliases(torch.from_numpy(table.fold).to(self.device))
-        )
         if table.fold is None:
             is_trained = np.ones(table.n_rows, dtype=bool)
             is_trained[table.validation] = False
@@ -102,6 +97,7 @@ class _Training:
             rows = [np.flatnonzero(table.fold == k) for k in range(self.spec.n_tables)]
         kind = np.int32 if table.n_rows < 2**31 else np.int64
         self.train_rows = [torch.from_numpy(r.astype(kind)) for r in rows]
+        self.alias = None if table.fold is None else self._find_aliases()
         n = sum(len(r) for r in rows)
         self.group_size = max(1, min(self.plan.batch_size, n) // self.spec.n_tables)
         self.n_steps = max(1, n // (self.group_size * self.spec.n_tables))
@@ -117,13 +113,13 @@ class _Training:
             for k in range(self.spec.n_tables)
         ]
 
-    def _find_aliases(self, fold):
+    def _find_aliases(self):
         """For each fold table, the row that stands for a category: its own or, if it was never trained, unknown's.
 
         A category whose rows all lie in fold f is as new to table f as one never seen at all.
         """
         aliases = []
-        members = [torch.nonzero(fold == k).ravel() for k in range(self.spec.n_tables)]
+        members = [rows.to(self.device) for rows in self.train_rows]
         for cells, (columns, _), n_rows in zip(self.cells, self.tables.blocks, self.tables.n_rows):
             rows = torch.arange(n_rows, device=self.device).repeat(self.spec.n_tables, 1)
             for j, c in enumerate(columns):
