@@ -55,6 +55,15 @@ def parse(description, n_seeds=3, **options):
     return arguments
 
 
+def choose(text, all_names, option):
+    """Names of a comma-separated list; one that is not among `all_names` ends the script."""
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    unknown = [name for name in names if name not in all_names]
+    if unknown:
+        sys.exit(f"{option}: {unknown} not among {', '.join(all_names)}")
+    return names
+
+
 @dataclass(frozen=True)
 class Timing:
     """One measured call; times are medians over its repeats."""

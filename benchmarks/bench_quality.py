@@ -26,7 +26,6 @@ once with ours and once with ours+p in the field: rank 1 is best. With ``--train
 well what the models score on their own training rows: where that is far above, labels leaked.
 """
 
-import sys
 import traceback
 import warnings
 from importlib.metadata import PackageNotFoundError, version
@@ -37,7 +36,7 @@ import numpy as np
 import pandas as pd
 import torch  # noqa: F401, so that no method is charged for loading it
 from _encoders import ENCODERS, NOT_BY_DEFAULT, OURS, Split, installed
-from _harness import parse, record, timed
+from _harness import choose, parse, record, timed
 from scipy import sparse
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.impute import SimpleImputer
@@ -373,14 +372,6 @@ def _markdown(table):
 # -- command line ----------------------------------------------------------------------------------
 
 
-def _choose(text, all_names, option):
-    names = [name.strip() for name in text.split(",") if name.strip()]
-    unknown = [name for name in names if name not in all_names]
-    if unknown:
-        sys.exit(f"{option}: {unknown} not among {', '.join(all_names)}")
-    return names
-
-
 def main():
     arguments = parse(
         __doc__,
@@ -399,10 +390,10 @@ def main():
     if arguments.quick:
         arguments.rows, arguments.datasets, arguments.folds = 400, "crossed", "0"
     chosen = {
-        "datasets": _choose(arguments.datasets, [*DATASETS, "crossed"], "--datasets"),
-        "encoders": _choose(arguments.encoders, ENCODERS, "--encoders"),
-        "downstream": _choose(arguments.downstream, DOWNSTREAM, "--downstream"),
-        "models": _choose(arguments.models, MODELS, "--models"),
+        "datasets": choose(arguments.datasets, [*DATASETS, "crossed"], "--datasets"),
+        "encoders": choose(arguments.encoders, ENCODERS, "--encoders"),
+        "downstream": choose(arguments.downstream, DOWNSTREAM, "--downstream"),
+        "models": choose(arguments.models, MODELS, "--models"),
         "folds": [int(f) for f in arguments.folds.split(",")],
     }
     chosen["encoders"] = [e for e in chosen["encoders"] if installed(e)]
