@@ -159,7 +159,8 @@ class _Training:
             None if part is None else part.index_select(0, flat).view(*rows.shape, -1)
             for part in parts
         ]
-        return fetched[:-3], *fetched[-3:]
+        # Where they are read, row numbers are int64: index_fill_ takes no others.
+        return [cells.long() for cells in fetched[:-3]], *fetched[-3:]
 
     def _hide(self, cells):
         """Show a few cells as unknown, in place."""
@@ -167,7 +168,7 @@ class _Training:
             n_hidden = round(c.numel() * UNKNOWN_RATE)
             place = torch.randint(c.numel(), (n_hidden,), generator=self.generator)
             place = place.to(self.device)
-            values = unknown.index_select(0, place % c.shape[-1]).to(c.dtype)
+            values = unknown.index_select(0, place % c.shape[-1])
             c.view(-1).index_copy_(0, place, values)
 
     def _draw_order(self):
@@ -290,7 +291,7 @@ class _Training:
             activations, g, numeric, dropout, rows=seen, body_rows=learned
         )
         tables.update(rows, g_vectors, weight, self.plan.table_learning_rate * rate)
-        self.optimiser.step(gradient.div_(self.group_size), self.plan.learning_rate * rate)
+        self.optimiser.step(gradient, self.plan.learning_rate * rate)
         return values[:, learned].sum()
 
     def _mean_loss(self, rows_of_folds):
