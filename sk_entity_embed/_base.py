@@ -65,7 +65,11 @@ def learn_columns(estimator, X):
     """
     table = read_table(X)
     validate_data(estimator, X, skip_check_array=True, reset=True)
-    embedded = select_categorical(table, X, estimator.categorical_features)
+    wanted = estimator.categorical_features
+    if estimator.interaction == "dot" and isinstance(wanted, str) and wanted == "auto":
+        embedded = np.arange(table.n_columns)  # both sides of a pair are entities, be they numbers
+    else:
+        embedded = select_categorical(table, X, wanted)
     if not len(embedded):
         raise ValueError(
             "categorical_features chose no column. Name at least one column to embed, or use 'auto'."
@@ -458,7 +462,8 @@ def fit_links(estimator, X, y, sample_weight):
     if columns.codes.shape[1] != 2 or columns.numeric.shape[1]:
         raise ValueError(
             "interaction='dot' learns from pairs: expected X with two categorical columns and no others, got "
-            f"{len(names)} categorical {names} and {columns.numeric.shape[1]} numeric. Select two columns."
+            f"{len(names)} categorical {names} and {columns.numeric.shape[1]} numeric. Select two columns; what is "
+            "known of each pair, such as a rating, goes into y."
         )
     weight = read_weights(sample_weight, columns.codes)
     value, kind = _read_link_values(estimator, y, len(columns.codes))

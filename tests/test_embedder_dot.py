@@ -240,6 +240,17 @@ def test_rare_entities_have_no_vector_of_their_own(pairs):
         embedder.most_similar("rare")
 
 
+@pytest.mark.parametrize("kind", [int, float])
+def test_numbers_beside_names_are_entities(pairs, kind):
+    """A pair's columns are both entities: numbers of users beside names of books learn what names would."""
+    X = pairs[0]
+    numbered = X.assign(book=pd.factorize(X["book"], sort=True)[0].astype(kind))
+    named = make().fit(X)
+    embedder = make().fit(numbered)
+    assert embedder.categorical_features_ == ["book", "link"]
+    np.testing.assert_array_equal(embedder.transform(numbered), named.transform(X))
+
+
 @pytest.mark.parametrize(
     ("X", "y", "match"),
     [
@@ -248,7 +259,7 @@ def test_rare_entities_have_no_vector_of_their_own(pairs):
         (
             pd.DataFrame({"a": ["x"], "b": ["y"], "c": [1.0]}),
             None,
-            "got 2 categorical .* and 1 numeric",
+            "got 3 categorical .* such as a rating, goes into y",
         ),
         (np.array([["a", "b"], ["a", "c"]]), [0, 0], "y has no link: every value is 0"),
         (np.array([["a", "b"], ["a", "c"]]), ["no", "yes"], "needs y to be None"),
