@@ -149,18 +149,15 @@ class _Training:
     def _fetch(self, rows):
         """The data of `rows`, a tensor of any shape."""
         flat = rows.reshape(-1).to(self.device)
-        parts = [
-            *self.cells,
-            self.target,
-            self.numeric if self.spec.n_numeric else None,
-            self.weight,
-        ]
-        fetched = [
-            None if part is None else part.index_select(0, flat).view(*rows.shape, -1)
-            for part in parts
-        ]
-        # Where they are read, row numbers are int64: index_fill_ takes no others.
-        return [cells.long() for cells in fetched[:-3]], *fetched[-3:]
+
+        def take(part):
+            return part.index_select(0, flat).view(*rows.shape, -1)
+
+        numeric = self.numeric if self.spec.n_numeric else None
+        others = (self.target, numeric, self.weight)
+        # Row numbers become int64 here: index_fill_ takes no others.
+        cells = [take(part).long() for part in self.cells]
+        return cells, *(None if part is None else take(part) for part in others)
 
     def _hide(self, cells):
         """Show a few cells as unknown, in place."""
