@@ -14,6 +14,7 @@ Rows that are equal have equal scores, and the lower row comes first.
 """
 
 from copy import deepcopy
+from functools import cached_property
 
 import numpy as np
 
@@ -28,6 +29,7 @@ _FEW_CELLS = 1 << 16  # scores that are sorted sooner than grouped
 _RESCORE_CELLS = 1 << 19  # floats gathered at once to score the rows of the best groups
 _FEW_QUERIES = 32  # below, a tile has a query in each line, not a row
 _KEPT_CELLS = 1 << 22  # bounds of few queries that are kept rather than computed again: 16 MiB
+_TURNED_CELLS = 1 << 23  # of a matrix that is kept turned round as well, for single queries: 32 MiB
 _SLACK = 2  # rows beyond k that get a true score, so that the proof nearly always succeeds
 _CHUNK_CELLS = 1 << 20  # cells of float64 work at once
 _ANN_MIN_ROWS = 20_000  # below, the exact search is faster than training an index
@@ -293,7 +295,7 @@ class Searcher:
         step = max(1, _TILE_CELLS // self.n_rows)
         for start in range(0, n_queries, step):
             part = slice(start, start + step)
-            bounds = factor[part] @ self._product_rows[: self.n_rows].T
+            bounds = self._all_bounds(factor[part])[:, : self.n_rows]
             rows[part], left_out[part] = _top(bounds, n_candidates)
         return rows, left_out
 
@@ -311,7 +313,7 @@ class Searcher:
 
         Row ``i`` is in group ``i % n_groups``: maxima across long lines are quicker.
         """
-        bounds = factor @ self._product_rows.T
+        bounds = self._all_bounds(factor)
         bounds[:, self.n_rows :] = -np.inf  # padding
         bounds = bounds.reshape(len(factor), self._group_size, -1)
         groups, beaten = _top(bounds.max(axis=1), n_candidates)
@@ -320,6 +322,17 @@ class Searcher:
         n_groups = len(self._product_rows) // self._group_size
         rows = best // n_candidates * n_groups + _pick(groups, best % n_candidates)
         return rows, np.maximum(beaten, also_beaten)
+
+    def _all_bounds(self, factor):
+        """Bounds of all rows, padding included: (n_queries, n_padded)."""
+        if len(factor) == 1 and self._product_rows.size <= _TURNED_CELLS:
+            return factor[:, : self._n_used] @ self._turned_rows
+        return factor @ self._product_rows.T
+
+    @cached_property
+    def _turned_rows(self):
+        """The factor of the rows with a column for each: one query goes through long lines twice as fast."""
+        return np.ascontiguousarray(self._product_rows[:, : self._n_used].T)
 
     def _bounds_in_groups(self, factor, groups):
         """Bounds of all rows of the chosen groups: (n_queries, n_chosen * group_size)."""

@@ -78,6 +78,19 @@ def test_agrees_when_several_blocks_and_tiles_are_needed(
     assert_same_answer(found, slow_search(vectors, metric, queries, 4))
 
 
+@pytest.mark.parametrize("few_cells", [0, 1 << 16])
+@pytest.mark.parametrize("turned_cells", [0, 1 << 23])
+def test_a_single_query_agrees_either_way_round(metric, turned_cells, few_cells, rng, monkeypatch):
+    """With the matrix turned round or not, sorted at once or by groups."""
+    monkeypatch.setattr(_neighbors, "_TURNED_CELLS", turned_cells)
+    monkeypatch.setattr(_neighbors, "_FEW_CELLS", few_cells)
+    vectors = rng.standard_normal((2017, 6)).astype(np.float32)
+    query = rng.standard_normal((1, 6)).astype(np.float32)
+    searcher = Searcher(vectors, metric)
+    assert_same_answer(searcher.search(query, 4), slow_search(vectors, metric, query, 4))
+    assert ("_turned_rows" in vars(searcher)) == (turned_cells > 0)
+
+
 def test_all_rows_can_be_asked_for(metric, rng):
     """n_neighbors may be the number of rows."""
     vectors = rng.standard_normal((300, 3)).astype(np.float32)
