@@ -25,7 +25,7 @@ METRICS = ("cosine", "dot", "euclidean")
 # Tuned on 37,000 and 1,000,000 rows of 50 columns; benchmarks/bench_neighbors.py shows the result.
 _TILE_QUERIES = 512  # fewer and the product slows down, more and the maxima grow
 _TILE_CELLS = 1 << 19  # scores in a tile: 2 MiB, which stay in the cache until they are reduced
-_FEW_CELLS = 1 << 16  # scores that are sorted sooner than grouped
+_FEW_CELLS = 1 << 15  # scores that are sorted sooner than grouped
 _RESCORE_CELLS = 1 << 19  # floats gathered at once to score the rows of the best groups
 _FEW_QUERIES = 32  # below, a tile has a query in each line, not a row
 _KEPT_CELLS = 1 << 22  # bounds of few queries that are kept rather than computed again: 16 MiB

@@ -78,7 +78,7 @@ def test_agrees_when_several_blocks_and_tiles_are_needed(
     assert_same_answer(found, slow_search(vectors, metric, queries, 4))
 
 
-@pytest.mark.parametrize("few_cells", [0, 1 << 16])
+@pytest.mark.parametrize("few_cells", [0, 1 << 15])
 @pytest.mark.parametrize("turned_cells", [0, 1 << 23])
 def test_a_single_query_agrees_either_way_round(metric, turned_cells, few_cells, rng, monkeypatch):
     """With the matrix turned round or not, sorted at once or by groups."""
