@@ -65,11 +65,9 @@ def learn_columns(estimator, X):
     """
     table = read_table(X)
     validate_data(estimator, X, skip_check_array=True, reset=True)
-    wanted = estimator.categorical_features
-    if estimator.interaction == "dot" and isinstance(wanted, str) and wanted == "auto":
-        embedded = np.arange(table.n_columns)  # both sides of a pair are entities, be they numbers
-    else:
-        embedded = select_categorical(table, X, wanted)
+    embedded = select_categorical(
+        table, X, estimator.categorical_features, are_pairs=estimator.interaction == "dot"
+    )
     if not len(embedded):
         raise ValueError(
             "categorical_features chose no column. Name at least one column to embed, or use 'auto'."

@@ -135,8 +135,10 @@ def _read_array(X):
     return Table(array, *array.shape, None, False, lambda i: array[:, i])
 
 
-def select_categorical(table, X, categorical_features):
+def select_categorical(table, X, categorical_features, are_pairs=False):
     """Return the sorted positions of the columns to embed.
+
+    "auto" takes all columns of pairs: both sides are entities, be they numbers.
 
     Warns
     -----
@@ -146,6 +148,8 @@ def select_categorical(table, X, categorical_features):
     if callable(categorical_features):
         categorical_features = categorical_features(X)
     if isinstance(categorical_features, str) and categorical_features == "auto":
+        if are_pairs:
+            return np.arange(table.n_columns)
         chosen = []
         if table.is_frame:
             chosen = [i for i in range(table.n_columns) if table.is_categorical(i)]

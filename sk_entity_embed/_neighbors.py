@@ -75,6 +75,7 @@ class Searcher:
         self._error = (self.vectors.shape[1] + 8) * _UNIT_ROUNDOFF
         self._center, self._scale = self._origin()
         self._product_rows = self._bound_rows()
+        self._was_asked_one = False
 
     @property
     def n_rows(self):
@@ -326,7 +327,10 @@ class Searcher:
     def _all_bounds(self, factor):
         """Bounds of all rows, padding included: (n_queries, n_padded)."""
         if len(factor) == 1 and self._product_rows.size <= _TURNED_CELLS:
-            return factor[:, : self._n_used] @ self._turned_rows
+            # Turning takes as long as ten products or more: not for a search that is made for one query.
+            if self._was_asked_one:
+                return factor[:, : self._n_used] @ self._turned_rows
+            self._was_asked_one = True
         return factor @ self._product_rows.T
 
     @cached_property

@@ -87,7 +87,10 @@ def test_a_single_query_agrees_either_way_round(metric, turned_cells, few_cells,
     vectors = rng.standard_normal((2017, 6)).astype(np.float32)
     query = rng.standard_normal((1, 6)).astype(np.float32)
     searcher = Searcher(vectors, metric)
-    assert_same_answer(searcher.search(query, 4), slow_search(vectors, metric, query, 4))
+    expected = slow_search(vectors, metric, query, 4)
+    assert_same_answer(searcher.search(query, 4), expected)
+    assert "_turned_rows" not in vars(searcher)  # which a single use would not pay for
+    assert_same_answer(searcher.search(query, 4), expected)
     assert ("_turned_rows" in vars(searcher)) == (turned_cells > 0)
 
 

@@ -415,14 +415,14 @@ class Bodies:
 def _affine(bias, a, b):
     """``a @ b + bias`` of batches of matrices."""
     if _is_narrow(b):
-        return torch.bmm(b.transpose(1, 2), a.transpose(1, 2)).transpose(1, 2).add_(bias)
+        return _turned_product(a, b).add_(bias)
     return torch.baddbmm(bias, a, b)
 
 
 def _set_product(out, a, b):
     """``out[:] = a @ b`` of batches of matrices."""
     if _is_narrow(b):
-        out.copy_(torch.bmm(b.transpose(1, 2), a.transpose(1, 2)).transpose(1, 2))
+        out.copy_(_turned_product(a, b))
     else:
         torch.bmm(a, b, out=out)
 
@@ -430,6 +430,11 @@ def _set_product(out, a, b):
 def _is_narrow(b):
     """Whether a product with `b` is quicker turned round."""
     return len(b) > 1 and b.shape[2] < NARROW
+
+
+def _turned_product(a, b):
+    """``a @ b`` by way of ``b.T @ a.T``."""
+    return torch.bmm(b.transpose(1, 2), a.transpose(1, 2)).transpose(1, 2)
 
 
 def _split(flat, shapes, n_bodies):
@@ -458,7 +463,7 @@ class AdamW:
         self.steps = 0
 
     def step(self, gradient, rate):
-        """Move against `gradient`."""
+        """Move against `gradient`, of a batch's sum or mean: the step does not depend on its scale."""
         b1, b2 = self.betas
         self.steps += 1
         self.mean.lerp_(gradient, 1 - b1)
