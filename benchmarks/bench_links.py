@@ -293,7 +293,7 @@ def fold_in_held_out(name, seeds, out, share=0.1):
                 links = data.matrix(~held & new)
                 numbers = ("negative_weight", "ridge", "ridge_power", "confidence")
                 vectors = fold_in(
-                    fit.right_vectors,
+                    fit.solved_right,
                     links.indptr,
                     links.indices,
                     **{number: getattr(fit, number) for number in numbers},

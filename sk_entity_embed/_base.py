@@ -538,19 +538,23 @@ def fit_links(estimator, X, y, sample_weight):
             "ridge": trained.ridge,
             "ridge_power": trained.ridge_power,
         },
-        "_links": _kept_links(pairs) if trained.solver == "exact" else None,
+        "_links": _kept_links(pairs, trained) if trained.solver == "exact" else None,
     }
     return Fitted(columns, attributes=attributes)
 
 
-def _kept_links(pairs):
-    """The links of each left entity, as `explain` reads them; None stands for all ones."""
+def _kept_links(pairs, trained):
+    """The links of each left entity, as `explain` reads them, and the right table they are solved with.
+
+    None stands for weights or targets that are all one, and for the right table that is kept.
+    """
     links, targets = link_matrix(pairs)
     return {
         "indptr": links.indptr,
         "indices": links.indices,
         "weights": None if (links.data == 1).all() else links.data,
         "targets": None if targets is None else targets.data,
+        "solved_right": trained.solved_right,
     }
 
 

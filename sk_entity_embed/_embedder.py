@@ -116,8 +116,9 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         Append the network's prediction to the output of `transform`: numbers in the units of ``y``, log-odds for
         classes. In `fit_transform` it is out-of-fold, like the vectors. Only "mlp".
     solver : {"auto", "exact", "sgd"}, default="auto"
-        Of "dot". "exact": least squares with every non-pair as a weak negative, solved one table at a time. "auto":
-        exact for links, sgd for ratings.
+        Of "dot". "exact": least squares with every non-pair as a weak negative, solved one table at a time. "sgd":
+        batches of pairs. "auto": sgd for ratings, else exact; and where every row is a link, the vectors of the second
+        column are then polished by a softmax, which ranks links better and leaves the first column alone.
     early_stopping : bool, default=False
         Stop when the validation loss has not improved for `patience` epochs, and keep the best epoch. Cross-fitted
         training scores rows by the table that has not seen their labels, which costs no rows.
@@ -587,8 +588,8 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         """Give vectors to entities that were not in `fit`, from their links alone.
 
         A vector solves the least squares that the fit solved for known entities, so an entity of the first column with
-        the links it had in `fit` gets the vector it has. For the second column it gets a slightly newer one: its
-        table was solved last but one. Needs ``interaction="dot"`` and the exact solver.
+        the links it had in `fit` gets the vector it has. For the second column it gets a slightly other one: its
+        table was solved last but one, and polished. Needs ``interaction="dot"`` and the exact solver.
 
         Parameters
         ----------
@@ -619,7 +620,12 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         """Names and vectors of new entities of a column."""
         self._check_exact()
         names, indptr, indices = read_new(links, self._entities(1 - j))
-        return names, fold_in(self.embeddings_[1 - j], indptr, indices, **self._fold_in)
+        return names, fold_in(self._solved_table(1 - j), indptr, indices, **self._fold_in)
+
+    def _solved_table(self, j):
+        """The vectors of a column that those of the other one were solved with."""
+        solved_right = self._links.get("solved_right")  # older versions kept none
+        return self.embeddings_[j] if j == 0 or solved_right is None else solved_right
 
     def _check_exact(self):
         if self.interaction != "dot" or vars(self).get("_links") is None:
@@ -668,7 +674,7 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         links = self._cached(("links", j), lambda: self._links_of(j))
         of_a, of_b = (_of_row(links, row) for row in rows_of(self._entities(j), [a, b]))
         told = explain(
-            self.embeddings_[1 - j],
+            self._solved_table(1 - j),
             *(field for both in zip(of_a, of_b) for field in both),
             metric=self.metric,
             **self._fold_in,

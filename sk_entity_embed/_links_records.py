@@ -48,7 +48,8 @@ class LinkSpec:
         Width of both tables.
     solver : {"auto", "exact", "sgd"}
         ``"exact"``: alternating weighted least squares with every non-link as a weak negative.
-        ``"sgd"``: batches of pairs. ``"auto"``: exact for links and non-links, sgd for ratings.
+        ``"sgd"``: batches of pairs. ``"auto"``: sgd for ratings, else exact, and where every pair is a
+        link the right table is then polished by a softmax.
     loss : {"auto", "softmax", "logistic", "squared_error"}
         Of the sgd solver. ``"squared_error"`` on links is the method of the article
         "Neural Network Embeddings Explained": cosine, scaled, against +1 and -1. The exact
@@ -97,6 +98,8 @@ class TrainedLinks:
         Zero unless ratings were learned.
     solver, loss : str
         What ``"auto"`` became.
+    solved_right : ndarray of shape (n_right, n_components), float32, or None
+        The right table that the left vectors were solved with, for fold-ins; None: `right_vectors`.
     confidence : float
         Weight of a link of sample weight 1 (the c of the fold-in).
     negative_weight : float
@@ -119,6 +122,7 @@ class TrainedLinks:
     intercept: float
     solver: str
     loss: str
+    solved_right: np.ndarray | None = None
     confidence: float = 1.0
     negative_weight: float = 0.0
     ridge: float = 0.0

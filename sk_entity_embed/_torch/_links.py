@@ -15,6 +15,7 @@ from sklearn.exceptions import ConvergenceWarning
 from .._links_records import TrainedLinks, link_matrix
 from ._links_exact import Penalty, both_sides, start_table, sweep
 from ._links_penalty import choose_penalty, penalty_of_kept
+from ._links_polish import polish
 from ._links_sgd import Cosine, Factorization, Recipe, Softmax, run_epochs
 from ._threads import enough_threads
 
@@ -25,9 +26,9 @@ _LOSSES = ("auto", "softmax", "logistic", "squared_error")
 _FLOPS = 13
 # Up to so many pairs: the sweeps besides those of the search, and their relaxation. Near the minimum few pairs have
 # better neighbours (wiki: precision@10 of authors .709 to .715; a tenth of attr or codex_m: no clear change); more
-# pairs rank links better short of it (attr: recall@20 .371, with a relaxation of 0.5 .365). Above 250,000 they are
-# fewer for time alone: their quality on data of that size is not measured. All by benchmarks/bench_links.py.
-_SWEEPS = ((50_000, 12, 0.5), (250_000, 6, 0.0), (math.inf, 4, 0.0))
+# pairs rank links better short of it (attr: recall@20 .371, with a relaxation of 0.5 .365; twice the sweeps gain at
+# most .002 anywhere). All by benchmarks/bench_links.py.
+_SWEEPS = ((50_000, 12, 0.5), (math.inf, 4, 0.0))
 
 
 def train_links(pairs, spec, *, seed, device="cpu", on_epoch=None):
@@ -173,9 +174,16 @@ def _train_exact(pairs, spec, loss, seed, device, diary):
         return diary.end_epoch(mean, seconds, weight_decay=penalty.ridge)
 
     v, stopped = sweep(left, right, v, penalty, n_sweeps, end_sweep, relaxation)
-    kept = penalty if is_given else penalty_of_kept(penalty)
+    is_polished = spec.solver == "auto" and targets is None
+    kept = penalty if is_given else penalty_of_kept(penalty, is_polished)
     x, _ = left.solve(v, kept)
     interrupted |= stopped
+    solved_right = None
+    if is_polished and not interrupted:
+        try:
+            solved_right, v = v, polish(links, x, v, np.random.default_rng(seed))
+        except KeyboardInterrupt:
+            interrupted = True
     if interrupted:
         _warn_interrupted(len(diary.history))
     return _record(
@@ -183,6 +191,7 @@ def _train_exact(pairs, spec, loss, seed, device, diary):
         "exact",
         loss,
         diary,
+        solved_right=None if solved_right is None else _plain_array(solved_right),
         interrupted=interrupted,
         negative_weight=kept.negative_weight,
         ridge=kept.ridge,
@@ -268,9 +277,13 @@ def _recipe(pairs, spec, loss):
     return Recipe(loss=loss, batch_size=batch_size, negative_sampling=sampling, **chosen)
 
 
+def _plain_array(table):
+    return np.ascontiguousarray(table.cpu().numpy(), np.float32)
+
+
 def _record(tables, solver, loss, diary, **numbers):
     x, v, x_bias, v_bias, intercept = tables
-    arrays = [np.ascontiguousarray(t.cpu().numpy(), np.float32) for t in (x, v, x_bias, v_bias)]
+    arrays = [_plain_array(t) for t in (x, v, x_bias, v_bias)]
     # A step's loss tells of the steps before it; the last one may have left vectors without a finite product.
     if not all(np.isfinite(np.vdot(array, array)) for array in [*arrays, np.float32(intercept)]):
         raise FloatingPointError(

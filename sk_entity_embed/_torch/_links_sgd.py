@@ -108,10 +108,12 @@ class Softmax:
        https://doi.org/10.1109/TNN.2007.912312
     """
 
-    def __init__(self, tables, pairs, recipe, rng):
+    def __init__(self, tables, pairs, recipe, rng, is_left_fixed=False):
         self._left, self._right = (RowAdagrad(t, recipe.weight_decay) for t in tables)
+        self._is_left_fixed = is_left_fixed
         self._k, self._rng = recipe.n_negatives, rng
-        count = np.bincount(pairs.right, pairs.weight, pairs.n_right)
+        # The other links of a batch come as often as they are there, whatever they weigh.
+        count = np.bincount(pairs.right, pairs.weight if self._k else None, pairs.n_right)
         power = 0.0 if self._k and recipe.negative_sampling == "uniform" else 1.0
         if self._k and power:
             power = 0.75
@@ -122,42 +124,64 @@ class Softmax:
 
     def step(self, batch, rate):
         """Learn from one batch."""
-        device = batch.left.device
         u, v = self._left.rows(batch.left), self._right.rows(batch.right)
-        if self._k:
-            drawn = np.searchsorted(
-                self._cumulative, self._rng.random(self._k) * self._cumulative[-1], side="right"
-            )
-            others = torch.from_numpy(np.minimum(drawn, len(self._cumulative) - 1)).to(device)
-            w = self._right.rows(others)
-            log_expected = self._log_chance.index_select(0, others) + float(np.log(self._k))
-            true = (u * v).sum(1)
-        else:
-            others, w = batch.right, v
-            log_expected = self._log_chance.index_select(0, others)
-            true = (u * v).sum(1) - log_expected
+        weight = torch.ones(len(u), device=u.device) if batch.weight is None else batch.weight
+        learn = self._against_drawn if self._k else self._against_the_batch
+        loss, grad_u, rows, gradient = learn(u, v, batch.right, weight)
+        if grad_u is not None:
+            self._left.step(batch.left, grad_u, rate)
+        self._right.step(rows, gradient, rate)
+        return float((loss * weight).sum())
+
+    def _against_the_batch(self, u, v, right, weight):
+        """Loss, gradient of the left vectors, rows of the right table and theirs; the diagonal are the true links."""
+        z = torch.addmm(-self._log_chance.index_select(0, right), u, v.T)  # (B, B)
+        true = z.diagonal().clone()
+        z.view(-1).index_fill_(0, _places_of_equals(right), -torch.inf)
+        z.diagonal().copy_(true)
+        g = torch.softmax(z, dim=1)
+        true = g.diagonal()
+        loss = -true.clamp_min(1e-30).log()
+        true -= 1
+        g *= weight[:, None]
+        return loss, None if self._is_left_fixed else g @ v, right, (u.T @ g).T
+
+    def _against_drawn(self, u, v, right, weight):
+        """The same against links drawn for all pairs of the batch."""
+        drawn = np.searchsorted(
+            self._cumulative, self._rng.random(self._k) * self._cumulative[-1], side="right"
+        )
+        others = torch.from_numpy(np.minimum(drawn, len(self._cumulative) - 1)).to(u.device)
+        w = self._right.rows(others)
+        log_expected = self._log_chance.index_select(0, others) + float(np.log(self._k))
+        true = (u * v).sum(1)
         z = torch.addmm(-log_expected, u, w.T)  # (B, K)
-        z.masked_fill_(batch.right[:, None] == others, -torch.inf)
+        z.masked_fill_(right[:, None] == others, -torch.inf)
         top = torch.maximum(z.amax(1), true)
         z.sub_(top[:, None]).exp_()
         e = (true - top).exp()
         total = z.sum(1) + e
         loss = total.log() + top - true
-        scale = torch.ones_like(loss) if batch.weight is None else batch.weight
-        z.mul_((scale / total)[:, None])  # chance of each negative, times the weight of its pair
-        g = (e / total - 1) * scale
-        grad_u = torch.addmm(g[:, None] * v, z, w)
-        grad_v, grad_w = g[:, None] * u, z.T @ u
-        self._left.step(batch.left, grad_u, rate)
-        if self._k:
-            self._right.step(torch.cat([batch.right, others]), torch.cat([grad_v, grad_w]), rate)
-        else:
-            self._right.step(batch.right, grad_v + grad_w, rate)
-        return float((loss * scale).sum())
+        z.mul_((weight / total)[:, None])  # chance of each negative, times the weight of its pair
+        g = (e / total - 1) * weight
+        grad_u = None if self._is_left_fixed else torch.addmm(g[:, None] * v, z, w)
+        gradient = torch.cat([g[:, None] * u, z.T @ u])
+        return loss, grad_u, torch.cat([right, others]), gradient
 
     def result(self):
         """The two tables, biases and intercept."""
         return _plain(self._left.table, self._right.table)
+
+
+def _places_of_equals(ids):
+    """Where a flattened square table of `ids` by `ids` has equal ones: a few places, so no mask of them all."""
+    _, group, count = torch.unique(ids, return_inverse=True, return_counts=True)
+    by_group = torch.argsort(group, stable=True)
+    n_equal = count.index_select(0, group)
+    row = torch.repeat_interleave(n_equal)
+    start = (count.cumsum(0) - count).index_select(0, group) - (n_equal.cumsum(0) - n_equal)
+    nth = start.index_select(0, row) + torch.arange(len(row), device=ids.device)
+    return row * len(ids) + by_group.index_select(0, nth)
 
 
 class Factorization:
