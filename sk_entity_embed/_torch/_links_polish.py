@@ -15,8 +15,9 @@ from ._links_sgd import Recipe, Softmax, run_epochs
 
 # Recall@20 and NDCG@20 by the protocol of benchmarks/bench_links.py, one seed, before and after: wiki .550 -> .556 and
 # .391 -> .408, codex_m .619 -> .636 and .425 -> .452, attr .364 -> .383 and .243 -> .268. With the columns exchanged
-# NDCG gains .003 to .004, recall .001 to .004 but for wiki's (-.010). Half or twice the rate or the passes: within .002.
-# With the lengths alone codex_m gains a third less, attr as much, and wiki's NDCG .007 in place of .017.
+# NDCG gains .003 to .004, recall .001 to .004 but for wiki's (-.010). Half the rate or twice the passes: within .003;
+# twice the rate loses .015 on attr exchanged. With the lengths alone codex_m gains a third less, attr as much, and
+# wiki's NDCG .007 in place of .017.
 _BATCH_SIZE, _MIN_STEPS, _MAX_PASSES = 512, 300, 15
 _RATE, _WEIGHT_DECAY = 0.1, 0.3
 _MEAN_LOGIT = 7.0  # of the links at the start; least squares leaves .6 to .8, a softmax of nearly equal chances
