@@ -17,6 +17,7 @@ from ._native import (
     Coded,
     Plain,
     arrow_text,
+    by_identity,
     characters,
     distinct,
     fixed_width,
@@ -287,6 +288,12 @@ class _Lookup:
         return code_of
 
     def _encode_objects(self, values):
+        shared = by_identity(values)
+        if shared is not None:
+            try:
+                return self.encode(shared)
+            except ValueError:
+                pass  # a cell without a hash: below, the message can tell its row
         if self.kind in ("text", "number") and not self._is_small(len(values)):
             typed = typed_objects(values)
             if typed is not None:

@@ -672,3 +672,58 @@ def test_nested_columns_are_named(column):
     """List and struct columns are refused like lists."""
     with pytest.raises(ValueError, match=r"Column 3 holds a (list|dict) in row 0"):
         Vocabulary.learn(column, name=3)
+
+
+# --- one object for equal cells ---------------------------------------------------------------
+
+KINDS_OF_OBJECTS = {
+    "text": ["b", "a", "ü", "d"],
+    "text and missing": ["b", None, "a", float("nan")],
+    "integers": [10**6, 5 * 10**6, -(10**7)],
+    "numbers": [1.5, 10**6, True],
+    "mixed": ["a", 1.5, (1, 2), None],
+    "days": [datetime.date(2024, 5, 1), datetime.date(2023, 1, 1), None],
+}
+
+
+@pytest.mark.parametrize("kind", KINDS_OF_OBJECTS)
+def test_shared_objects_are_what_their_copies_are(kind):
+    """Told apart by address or by value: the same categories, counts and codes."""
+    cells = objects(KINDS_OF_OBJECTS[kind])
+    rows = np.random.default_rng(0).integers(len(cells), size=20_000)
+    shared = np.stack([cells[rows], cells[rows]], axis=1)[:, 1]  # every other place in memory
+    own = objects([copy_of(cell) for cell in shared])
+    assert _native.by_identity(shared) is not None
+    vocabulary, codes = Vocabulary.learn(shared)
+    again, codes_again = Vocabulary.learn(own)
+    assert vocabulary.categories.dtype == again.categories.dtype
+    assert list(map(repr, vocabulary.categories)) == list(map(repr, again.categories))
+    np.testing.assert_array_equal(vocabulary.counts, again.counts)
+    np.testing.assert_array_equal(codes, codes_again)
+    np.testing.assert_array_equal(again.encode(shared), codes)
+    np.testing.assert_array_equal(vocabulary.encode(own), codes)
+
+
+def copy_of(cell):
+    """An equal object at another address, where there can be one."""
+    if isinstance(cell, datetime.date):
+        return datetime.date(cell.year, cell.month, cell.day)
+    if isinstance(cell, (bool, type(None))):
+        return cell
+    return pickle.loads(pickle.dumps(cell))
+
+
+def test_objects_of_their_own_are_not_told_by_address():
+    """It would be a hash table more, for nothing."""
+    assert _native.by_identity(objects([str(i) for i in range(20_000)])) is None
+    assert _native.by_identity(objects(["a"] * 10)) is None
+
+
+def test_a_shared_list_is_named_with_its_row():
+    """Not with its place among the objects."""
+    cells = objects(["a", "b", ["c"]])
+    rows = np.r_[np.arange(10_000) % 2, [2, 0] * 5000]
+    vocabulary, _ = Vocabulary.learn(cells[rows[:10_000]])
+    for use in (vocabulary.encode, Vocabulary.learn):
+        with pytest.raises(ValueError, match="holds a list in row 10000,"):
+            use(cells[rows])
