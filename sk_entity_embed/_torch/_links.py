@@ -27,8 +27,9 @@ _FLOPS = 13
 # Up to so many pairs: the sweeps besides those of the search, and their relaxation. Near the minimum few pairs have
 # better neighbours (wiki: precision@10 of authors .709 to .715; a tenth of attr or codex_m: no clear change); more
 # pairs rank links better short of it (attr: recall@20 .371, with a relaxation of 0.5 .365; twice the sweeps gain at
-# most .002 anywhere). All by benchmarks/bench_links.py.
-_SWEEPS = ((50_000, 12, 0.5), (math.inf, 4, 0.0))
+# most .002 anywhere). Above 250,000 they are fewer for time alone: their quality on data of that size is not measured.
+# All by benchmarks/bench_links.py.
+_SWEEPS = ((50_000, 12, 0.5), (250_000, 4, 0.0), (math.inf, 3, 0.0))
 
 
 def train_links(pairs, spec, *, seed, device="cpu", on_epoch=None):

@@ -21,7 +21,7 @@ from ._links_sgd import Recipe, Softmax, run_epochs
 _BATCH_SIZE, _MIN_STEPS, _MAX_PASSES = 512, 300, 15
 # Of more pairs, some: the time is bounded, and the gain wears off gently (attr: NDCG .243, with a twentieth of the
 # pairs .248, with a quarter .259, with all .268).
-_MAX_PAIRS = 400 * _BATCH_SIZE
+_MAX_PAIRS = _MIN_STEPS * _BATCH_SIZE
 _RATE, _WEIGHT_DECAY = 0.1, 0.3
 _MEAN_LOGIT = 7.0  # of the links at the start; least squares leaves .6 to .8, a softmax of nearly equal chances
 _PAIRS_TRIED = 10_000
