@@ -31,12 +31,12 @@ from sk_entity_embed import EntityEmbedder
 from sk_entity_embed._columns import read_table
 from sk_entity_embed._vocabulary import Vocabulary
 
-GOALS = {
+GOALS = {  # times TargetEncoder
     "pandas object": 5,
     "pandas object, shared": 5,
     "pandas str": 5,
     "pandas category": 20,
-}  # times TargetEncoder
+}
 MANY = 1_000_000  # rows above which slow methods are left out
 FEW_ROWS = 20  # calls that make one measurement of a single row
 

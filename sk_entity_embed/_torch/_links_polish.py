@@ -1,4 +1,4 @@
-"""Rank links better, and leave the neighbours alone: the solved right table, polished by a softmax.
+"""Rank links better, and leave the left neighbours alone: the solved right table, polished by a softmax.
 
 Least squares asks every link for a score of 1 and shrinks rare links furthest below it, so a rare link that fits well
 loses to a common one that fits badly. A softmax of the true link against others asks for the order only. With the left
@@ -47,8 +47,8 @@ def polish(links, x, v, rng):
     left, right, weight = *coo.coords, coo.data
     count = np.bincount(right, minlength=len(v)).astype(np.float32)
     if len(left) > _MAX_PAIRS:
-        tried = rng.choice(len(left), _MAX_PAIRS, replace=False, shuffle=False)
-        left, right, weight = left[tried], right[tried], weight[tried]
+        some = rng.choice(len(left), _MAX_PAIRS, replace=False, shuffle=False)
+        left, right, weight = left[some], right[some], weight[some]
     weight = None if (weight == 1).all() else weight / weight.mean()
     pairs = LinkPairs(left, right, None, weight, *links.shape)
     batch_size = min(_BATCH_SIZE, max(32, len(left) // (_MIN_STEPS // _MAX_PASSES)))
@@ -73,5 +73,8 @@ def polish(links, x, v, rng):
 def _mean_score(left, right, x, v, rng):
     """Of some of the links."""
     tried = rng.integers(0, len(left), min(len(left), _PAIRS_TRIED))
-    rows = (torch.from_numpy(codes[tried].astype(np.int64)).to(x.device) for codes in (left, right))
-    return float((x.index_select(0, next(rows)) * v.index_select(0, next(rows))).sum(1).mean())
+    vectors, others = (
+        table.index_select(0, torch.from_numpy(codes[tried].astype(np.int64)).to(table.device))
+        for table, codes in ((x, left), (v, right))
+    )
+    return float((vectors * others).sum(1).mean())
