@@ -23,6 +23,8 @@ from ._vocabulary import Vocabulary
 
 MAX_AUTO_COMPONENTS = 10
 AUTO_LINK_COMPONENTS = 50
+MAX_DOUBLINGS = 3
+MAX_VISITS = 1 << 24  # rows times epochs that doubling may come to
 
 
 @dataclass(frozen=True)
@@ -303,13 +305,16 @@ def fit_network(estimator, X, y, sample_weight, split_params, owner=None):
         embedder.__dict__.update(describe(*networks), _cache={})
         return owner._fitted_attributes(embedder)
 
-    plans = [make_plan(estimator, len(codes), random_state)]
+    plans = [make_plan(estimator, len(codes), random_state, is_judged=fold is not None)]
     if len(pairs):
         plans.append(plan_of_pairs(plans[0], random_state))
     data = (X, y, sample_weight)
-    n_epochs = sum(plan.max_epochs for plan in plans)
+    n_epochs = sum(plan.max_epochs << plan.n_doublings for plan in plans)
     with EpochCallbacks(owner, describe_owner, n_epochs, data) as on_epoch:
         networks = _train(table, spec, plans, pairs, on_epoch)
+    losses = [network.validation_loss for network in networks]
+    if estimator.crossed_pairs == "auto" and losses[-1] > losses[0]:
+        networks.pop()  # what pairs tell beyond the vectors is noise
     return Fitted(columns, fold, networks[-1], describe(*networks))
 
 
@@ -349,17 +354,23 @@ def count_pairs(estimator, is_asked, n_outputs):
     return (MAX_PAIRS if pairs else 0) if isinstance(pairs, (bool, np.bool_)) else int(pairs)
 
 
-def make_plan(estimator, n_rows, random_state):
-    """How to train on `n_rows`; what "auto" means was chosen with benchmarks/bench_quality.py."""
+def make_plan(estimator, n_rows, random_state, is_judged):
+    """How to train on `n_rows`; what "auto" means was chosen with benchmarks/bench_quality.py.
+
+    `is_judged`: folds tell whether longer training is better.
+    """
     batch_size = estimator.batch_size
     if batch_size == "auto":
         batch_size = auto_batch_size(n_rows)
-    max_epochs = estimator.max_epochs
+    max_epochs, n_doublings = estimator.max_epochs, 0
     if max_epochs == "auto":
         max_epochs = auto_epochs(n_rows, batch_size)
+        if is_judged and not estimator.early_stopping:
+            n_doublings = auto_doublings(n_rows, max_epochs)
     rate, decay = estimator.learning_rate, estimator.weight_decay
     return TrainingPlan(
         max_epochs=int(max_epochs),
+        n_doublings=n_doublings,
         batch_size=int(batch_size),
         learning_rate=0.006 if rate == "auto" else float(rate),
         table_learning_rate=0.05,
@@ -395,11 +406,20 @@ def auto_batch_size(n_rows):
 def auto_epochs(n_rows, batch_size):
     """40 up to 20,000 rows, fewer for more, and at least 300 steps.
 
-    More steps on few rows overfit: 2,000 rows of shelter animals lose .3 log-loss from 300 to 1,200 steps.
+    More steps on few rows may overfit: 2,000 rows of shelter animals lose .3 log-loss from 300 to 1,200 steps. Whether
+    they do, cross-fitted training finds out: see `auto_doublings`.
     """
     n_epochs = 40 * min(1.0, 20_000 / n_rows) ** 0.25
     n_steps = max(1, n_rows // batch_size)
     return max(4, round(n_epochs), -(-300 // n_steps))
+
+
+def auto_doublings(n_rows, n_epochs):
+    """How often cross-fitted training may double its epochs while that lowers the out-of-fold loss.
+
+    What takes long to learn, such as what two columns say only together, needs ten times the steps of a sum of effects.
+    """
+    return min(MAX_DOUBLINGS, max(0, int(np.log2(MAX_VISITS / (n_rows * n_epochs)))))
 
 
 def _resolve_device(device):

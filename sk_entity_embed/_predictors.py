@@ -159,9 +159,11 @@ _PARAMETERS = """
         Folds of the cross-fitted training; None trains a single network on vectors that have seen their labels.
     crossed_pairs : "auto", bool or int, default="auto"
         Pairs of columns whose combinations of categories get an effect of their own. An int is the most pairs to use,
-        True stands for 64, "auto" is True with folds and a single output (numbers, two classes).
+        True stands for 64. "auto" is True with folds and a single output (numbers, two classes), and drops them if
+        rows out of their folds are predicted no better.
     max_epochs : int or "auto", default="auto"
-        Passes over the rows; with crossed pairs half as many again for these.
+        Passes over the rows; with crossed pairs half as many again for these. "auto" doubles them, as in
+        :class:`EntityEmbedder`, while that pays.
     batch_size : int or "auto", default="auto"
         Rows a step.
     learning_rate : float or "auto", default="auto"

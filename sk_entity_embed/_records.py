@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -69,6 +70,9 @@ class TrainingPlan:
     patience: int
     seed: int
     device: str
+    n_doublings: int = (
+        0  # how often the epochs may be doubled while that lowers the out-of-fold loss
+    )
 
 
 @dataclass(frozen=True)
@@ -85,6 +89,8 @@ class TrainedNetwork:
         A record per epoch.
     best_epoch : int
         Epochs behind `tables` and `head`.
+    validation_loss : float
+        Of rows judged by tables and bodies that have not seen their labels; infinite without such rows.
     interrupted : bool
         Whether Ctrl-C or a callback ended the training.
     """
@@ -93,4 +99,5 @@ class TrainedNetwork:
     head: dict
     history: list[dict]
     best_epoch: int
+    validation_loss: float = math.inf
     interrupted: bool = False

@@ -40,11 +40,12 @@ class Recorder:
 
 
 X, Y = make_shops(80)
+PAIRED = {**QUICK, "crossed_pairs": True}  # whether they lower the loss or not
 CASES = {
     "embedder": (EntityEmbedder(**PLAIN), X, Y),
     "cross-fitted": (EntityEmbedder(**QUICK), X, Y),
-    "classifier": (EntityEmbeddingClassifier(**QUICK), X, Y > 1),
-    "regressor": (EntityEmbeddingRegressor(**QUICK), X, Y),
+    "classifier": (EntityEmbeddingClassifier(**PAIRED), X, Y > 1),
+    "regressor": (EntityEmbeddingRegressor(**PAIRED), X, Y),
     "links": (
         EntityEmbedder(interaction="dot", n_components=4, max_epochs=3, weight_decay=1.0),
         make_pairs()[0],
@@ -161,7 +162,7 @@ def test_weights_are_passed_as_metadata():
 def test_scores_are_monitored():
     """ScoringMonitor logs a score an epoch, the default one or another."""
     monitor = ScoringMonitor(scoring="r2")
-    regressor = EntityEmbeddingRegressor(**QUICK).set_callbacks(monitor).fit(X, Y)
+    regressor = EntityEmbeddingRegressor(**PAIRED).set_callbacks(monitor).fit(X, Y)
     scores = [row["r2"] for row in monitor.get_logs().data]
     assert len(scores) == count_tasks(regressor)
     assert scores[-1] == pytest.approx(regressor.score(X, Y))
@@ -210,6 +211,6 @@ def test_grid_search_passes_callbacks_on():
     from sklearn.model_selection import GridSearchCV
 
     monitor = ScoringMonitor(scoring="r2")
-    regressor = EntityEmbeddingRegressor(**QUICK).set_callbacks(monitor)
+    regressor = EntityEmbeddingRegressor(**PAIRED).set_callbacks(monitor)
     search = GridSearchCV(regressor, {"n_components": [1, 2]}, cv=2).fit(X, Y)
     assert search.best_params_["n_components"] in (1, 2)

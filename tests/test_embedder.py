@@ -16,6 +16,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.utils._testing import set_random_state  # noqa: F401  (the checks' own, see test_common)
 
 from sk_entity_embed import EntityEmbedder
+from sk_entity_embed._base import auto_doublings, auto_epochs
 
 
 @pytest.fixture(scope="module")
@@ -602,6 +603,26 @@ def test_history_is_a_record_per_epoch(shops):
     assert embedder.n_epochs_ == 12
     assert all(type(record["loss"]) is float for record in embedder.history_)
     assert embedder.history_[-1]["loss"] < embedder.history_[0]["loss"]
+
+
+def test_auto_epochs_double_where_folds_can_tell(shops):
+    """Cross-fitted training goes on while that pays; a number of epochs, or no folds, are taken at their word."""
+    X, y = shops
+    settings = {**QUICK, "max_epochs": "auto", "batch_size": 10, "learning_rate": 0.001}
+    n_first = auto_epochs(len(X), 10)
+    embedder = EntityEmbedder(**settings).fit(X, y)
+    assert embedder.n_epochs_ in (2 * n_first, 4 * n_first, 8 * n_first)
+    ends = [r["epoch"] for r in embedder.history_ if "validation_loss" in r]
+    assert ends == [n_first * 2**i for i in range(len(ends))]
+    assert EntityEmbedder(**{**settings, "max_epochs": 3}).fit(X, y).n_epochs_ == 3
+    assert EntityEmbedder(**settings, cv=None).fit(X, y).n_epochs_ == n_first
+    assert EntityEmbedder(**settings, early_stopping=True).fit(X, y).n_epochs_ <= n_first
+
+
+def test_doubling_is_bounded():
+    """Three times at most, and never beyond a number of rows visited."""
+    assert [auto_doublings(n, auto_epochs(n, 256)) for n in (500, 20_000, 10**6)] == [3, 3, 0]
+    assert auto_doublings(10**5, 27) == 2
 
 
 @pytest.mark.parametrize(

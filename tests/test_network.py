@@ -1,12 +1,16 @@
 """Inside the network: gradients by hand, updates by rows, and the same forward pass in NumPy."""
 
+import math
+from dataclasses import replace
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
 
 from sk_entity_embed._head import forward
 from sk_entity_embed._records import NetworkSpec, TrainingPlan, TrainingTable
-from sk_entity_embed._torch import train
+from sk_entity_embed._torch import _loop, train
 from sk_entity_embed._torch._losses import make_loss
 from sk_entity_embed._torch._network import AdamW, Bodies, MaskPool, Tables, split_into_blocks
 
@@ -351,6 +355,50 @@ def test_the_loss_falls(n_tables):
     """Twelve epochs on a target that the first column decides."""
     history = train(*make_problem(n_tables=n_tables, max_epochs=12)).history
     assert history[-1]["loss"] < 0.7 * history[0]["loss"]
+
+
+def test_epochs_double_while_that_lowers_the_loss_out_of_fold():
+    """A cycle for a start, then one as long as all before it, judged by rows whose labels were not seen."""
+    table, spec, plan = make_problem(n_tables=2, n_doublings=3)
+    network = train(table, spec, plan)
+    scores = {r["epoch"]: r.get("validation_loss") for r in network.history}
+    ends = [epoch for epoch, score in scores.items() if score is not None]
+    assert ends == [4, 8, 16, 32][: len(ends)]
+    assert len(ends) > 1
+    assert network.best_epoch == min(ends, key=scores.get)
+    assert network.validation_loss == min(scores[e] for e in ends)
+    # It went on as long as it paid, and no longer.
+    assert all(scores[b] < 0.99 * scores[a] for a, b in pairwise(ends[:-1]))
+    assert len(ends) == 4 or scores[ends[-1]] >= 0.99 * scores[ends[-2]]
+
+
+def test_the_best_cycle_is_kept():
+    """Noise is learned by heart from the start: the first cycle is the best, and the same bits as without doubling."""
+    table, spec, plan = make_problem(n_tables=2, learning_rate=0.05)
+    noise = np.random.default_rng(1).normal(size=table.target.shape).astype(np.float32)
+    table = replace(table, target=noise)
+    plain = train(table, spec, plan)
+    doubled = train(table, spec, replace(plan, n_doublings=3))
+    assert (len(plain.history), len(doubled.history)) == (4, 8)
+    assert doubled.best_epoch == 4
+    assert doubled.validation_loss == plain.validation_loss
+    for a, b in zip(plain.tables, doubled.tables):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_later_cycle_that_diverges_loses_nothing(monkeypatch):
+    """What the first one learned is there already."""
+    table, spec, plan = make_problem(n_tables=2, n_doublings=1)
+    first = train(table, spec, replace(plan, n_doublings=0))
+
+    def epoch(self, length, place):
+        return original(self, length, place) if len(self.history) < 4 else math.nan
+
+    original = _loop._Training._epoch
+    monkeypatch.setattr(_loop._Training, "_epoch", epoch)
+    network = train(table, spec, plan)
+    for a, b in zip(first.tables, network.tables):
+        np.testing.assert_array_equal(a, b)
 
 
 def test_a_category_that_never_comes_stays_where_it_starts():

@@ -101,6 +101,7 @@ def test_the_prediction_column_uses_pairs(crossed, tmp_path):
 def test_auto_means_where_a_prediction_is_wanted(crossed):
     """Without the prediction, without folds, or for several outputs, there are no pairs."""
     X, y, *_ = crossed
+    X, y = X[:6000], y[:6000]
     for settings, expected in [
         ({}, 0),
         ({"add_prediction": True}, 1),
@@ -108,15 +109,26 @@ def test_auto_means_where_a_prediction_is_wanted(crossed):
         ({"crossed_pairs": True, "cv": None}, 1),
         ({"add_prediction": True, "crossed_pairs": False}, 0),
     ]:
-        embedder = EntityEmbedder(max_epochs=1, random_state=0, **settings).fit(X[:500], y[:500])
+        embedder = EntityEmbedder(max_epochs=12, random_state=0, **settings).fit(X, y)
         assert len(embedder._pair_effects) == expected
-    model = EntityEmbeddingRegressor(max_epochs=1, random_state=0)
-    assert len(model.fit(X[:500], y[:500]).embedder_._pair_effects) == 1
-    assert len(model.set_params(cv=None).fit(X[:500], y[:500]).embedder_._pair_effects) == 0
+    model = EntityEmbeddingRegressor(max_epochs=12, random_state=0)
+    assert len(model.fit(X, y).embedder_._pair_effects) == 1
+    assert len(model.set_params(cv=None).fit(X, y).embedder_._pair_effects) == 0
     for n_classes, expected in [(2, 1), (3, 0)]:
-        classes = np.digitize(y[:500], np.linspace(-1, 1, n_classes + 1)[1:-1])
-        model = EntityEmbeddingClassifier(max_epochs=1, random_state=0).fit(X[:500], classes)
+        classes = np.digitize(y, np.linspace(-1, 1, n_classes + 1)[1:-1])
+        model = EntityEmbeddingClassifier(max_epochs=12, random_state=0).fit(X, classes)
         assert len(model.embedder_._pair_effects) == expected
+
+
+def test_auto_keeps_pairs_that_lower_the_loss():
+    """Where two effects add up, what a cell tells beyond them is noise; True asks for pairs all the same."""
+    rng = np.random.default_rng(0)
+    a, b = rng.integers(0, 20, (2, 1200))
+    y = np.linspace(-1, 1, 20)[a] + np.linspace(-1, 1, 20)[b] + rng.normal(size=1200)
+    X = pd.DataFrame({"a": a.astype(str), "b": b.astype(str)})
+    for pairs, expected in [("auto", 0), (True, 1)]:
+        model = EntityEmbeddingRegressor(crossed_pairs=pairs, max_epochs=40, random_state=0)
+        assert len(model.fit(X, y).embedder_._pair_effects) == expected
 
 
 def test_pairs_leave_the_vectors_as_they_are(crossed):

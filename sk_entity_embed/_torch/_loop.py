@@ -21,6 +21,10 @@ from ._threads import enough_threads
 _ALL = slice(None)
 UNKNOWN_RATE = 0.02  # share of cells shown as unknown, so that its vector is trained
 ROWS_TRIED = 256  # rows of each fold on which the end of the training is tried
+ROWS_JUDGED = 4096  # rows of each fold that judge a cycle
+LEAST_GAIN = (
+    0.01  # share of the validation loss by which a cycle must lower it for the next, twice as long
+)
 ROWS_AT_ONCE = 1 << 15  # rows fetched by one gather; bounds what a shuffle holds
 
 
@@ -71,7 +75,7 @@ class _Training:
             largest = 2 * plan.batch_size * max(spec.hidden_layer_sizes)  # honest training: twice
             self.masks = MaskPool(spec.dropout, largest, self.generator, device)
         self._lay_out(table)
-        self.history, self.interrupted = [], False
+        self.history, self.interrupted, self.best = [], False, None
 
     def _lay_out(self, table):
         """Put the rows on the device, the codes as row numbers of the blocks."""
@@ -107,11 +111,18 @@ class _Training:
             [len(r) * len(rows) / n for r in rows], dtype=torch.float32, device=self.device
         )
         self.groups = torch.arange(self.spec.n_tables, device=self.device)
-        fold = np.zeros(table.n_rows, dtype=np.int64) if table.fold is None else table.fold
-        self.validation = [
-            torch.from_numpy(table.validation[fold[table.validation] == k])
-            for k in range(self.spec.n_tables)
-        ]
+        if self.plan.early_stopping:
+            fold = np.zeros(table.n_rows, dtype=np.int64) if table.fold is None else table.fold
+            self.validation = [
+                torch.from_numpy(table.validation[fold[table.validation] == k])
+                for k in range(self.spec.n_tables)
+            ]
+        elif (
+            table.fold is not None
+        ):  # tables and bodies that have not seen the labels cost nothing here
+            self.validation = [rows[:: -(-len(rows) // ROWS_JUDGED)] for rows in self.train_rows]
+        else:
+            self.validation = []
 
     def _find_aliases(self):
         """For each fold table, the row that stands for a category: its own or, if it was never trained, unknown's.
@@ -187,28 +198,45 @@ class _Training:
         fold = (torch.arange(k) - shift) % k  # (n_steps, M)
         return order.gather(1, fold.unsqueeze(2).expand(-1, -1, m)), fold.to(self.device)
 
+    def _calendar(self):
+        """The epochs: the length of the cycle that each belongs to, and its place there.
+
+        In each cycle the rates fall to zero; the next one starts anew [1]_, for as many epochs as there were so far.
+
+        References
+        ----------
+        .. [1] Loshchilov, I. and Hutter, F. (2017). SGDR: stochastic gradient descent with warm restarts. ICLR.
+           :doi:`10.48550/arXiv.1608.03983`
+        """
+        length, total = self.plan.max_epochs, 0
+        for _ in range(self.plan.n_doublings + 1):
+            for place in range(length):
+                yield length, place
+            total += length
+            length = total
+
     def run(self, on_epoch):
         """All epochs; returns what they leave."""
-        plan = self.plan
-        best, best_value, waiting = None, math.inf, 0
+        waiting = 0
         try:
-            for epoch in range(plan.max_epochs):
+            for epoch, (length, place) in enumerate(self._calendar()):
                 if on_epoch is not None:
                     on_epoch.begin()
-                record = {"epoch": epoch + 1, "loss": self._epoch(epoch)}
+                record = {"epoch": epoch + 1, "loss": self._epoch(length, place)}
                 if not math.isfinite(record["loss"]):
-                    raise self._diverged(f"The loss became {record['loss']}", epoch + 1)
-                if plan.early_stopping:
-                    record["validation_loss"] = self._mean_loss(self.validation)
+                    if self.best is None:
+                        raise self._diverged(f"The loss became {record['loss']}", epoch + 1)
+                    break
+                goes_on = True
+                if self.plan.early_stopping:
+                    waiting = 0 if self._judge(record) > 0 else waiting + 1
+                    goes_on = waiting < self.plan.patience
+                elif self.validation and place + 1 == length:
+                    goes_on = self._judge(record) > LEAST_GAIN
                 self.history.append(record)
-                if plan.early_stopping:
-                    if record["validation_loss"] < best_value - 1e-6:
-                        best_value, waiting, best = record["validation_loss"], 0, self.export()
-                    else:
-                        waiting += 1
                 stop = on_epoch is not None and on_epoch(record, self.export)
                 self.interrupted = bool(stop)
-                if stop or (plan.early_stopping and waiting >= plan.patience):
+                if stop or not goes_on:
                     break
         except KeyboardInterrupt:
             self.interrupted = True
@@ -217,11 +245,23 @@ class _Training:
                 ConvergenceWarning,
                 stacklevel=2,
             )
-        if best is None:
+        if self.best is None:
             network = self.export()
             self._check_last_step(network)
             return network
-        return replace(best, history=self.history, interrupted=self.interrupted)
+        return replace(self.best, history=self.history, interrupted=self.interrupted)
+
+    def _judge(self, record):
+        """Score the validation rows, and keep the network if it is the best so far.
+
+        Returns the share by which the loss fell below the best so far, 0 if it did not.
+        """
+        before = math.inf if self.best is None else self.best.validation_loss
+        loss = record["validation_loss"] = self._mean_loss(self.validation)
+        if not loss < before - 1e-6:
+            return 0.0
+        self.best = replace(self.export(), best_epoch=record["epoch"], validation_loss=loss)
+        return 1.0 if before == math.inf else (before - loss) / abs(before)
 
     def _check_last_step(self, network):
         """A step's loss tells of the steps before it; what the last one left is tried on a few rows."""
@@ -237,10 +277,10 @@ class _Training:
             "learning_rate, or look for extreme values in y and in the numeric columns."
         )
 
-    def _epoch(self, epoch):
-        """One walk through the rows; returns the mean loss."""
+    def _epoch(self, length, place):
+        """One walk through the rows, the epoch ``place`` of a cycle of ``length``; returns the mean loss."""
         order, folds = self._draw_order()
-        steps, total = self.n_steps, self.plan.max_epochs * self.n_steps
+        steps = self.n_steps
         at_once = max(1, ROWS_AT_ONCE // order[0].numel())
         loss = torch.zeros((), dtype=torch.float32, device=self.device)
         for first in range(0, steps, at_once):
@@ -248,7 +288,7 @@ class _Training:
             self._hide(cells)
             for i in range(len(others[0])):
                 step = first + i
-                rate = 0.5 * (1 + math.cos(math.pi * (epoch * steps + step) / total))
+                rate = 0.5 * (1 + math.cos(math.pi * (place * steps + step) / (length * steps)))
                 batch = [None if part is None else part[i] for part in others]
                 fold = None if folds is None else folds[step]
                 loss += self._step([c[i] for c in cells], *batch, fold, rate)
