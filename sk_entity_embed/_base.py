@@ -24,7 +24,7 @@ from ._vocabulary import Vocabulary
 MAX_AUTO_COMPONENTS = 10
 AUTO_LINK_COMPONENTS = 50
 MAX_DOUBLINGS = 3
-MAX_VISITS = 1 << 24  # rows times epochs that doubling may come to
+MAX_VISITS = 1 << 26  # rows times epochs that doubling may come to: minutes
 
 
 @dataclass(frozen=True)
