@@ -2,6 +2,7 @@
 
     OMP_NUM_THREADS=1 python benchmarks/bench_quality.py --folds 0,1 --seeds 0 1 2
     python benchmarks/bench_quality.py --report benchmarks/results/2026-01-31_bench_quality.csv
+    OMP_NUM_THREADS=1 python benchmarks/bench_quality.py --datasets factors,carriers
     python benchmarks/bench_quality.py --quick          a small made table, no data needed
 
 Every encoder sees the same training rows, at most ``--rows`` of them, drawn by the number of the
@@ -15,6 +16,10 @@ neighbors   15 nearest neighbours on standardised columns
 native categories, and our predictors. Every model has its own defaults and one thread; nothing is
 tuned on a table. Scores: R2, AUC, or minus the log-loss of several classes, in which a probability
 below .001 counts as .001 (nearest neighbours give zeros). Larger is better everywhere.
+
+Two more tables on demand: ``factors`` is made, two columns of 300 categories whose effects add and
+whose hidden traits multiply, 20,000 rows; ``carriers`` is small and of nine classes, which airline a
+flight of New York's is by where it goes and when, 2,500 rows of flights.
 
 Rossmann is split by date: the last tenth of the days is new, and ``--folds`` names draws of the
 training rows. The other tables use the fold that their file gives each row.
@@ -83,14 +88,47 @@ def make_crossed(seed=0, n_rows=900):
     return X.assign(x=number), y, {**meta, "folds": np.arange(n_rows) % 5}
 
 
+def make_factors(seed=0, n_rows=28_000, n_categories=300, n_traits=3):
+    """Two crossed factors: effects that add, and hidden traits of both whose product counts."""
+    rng = np.random.default_rng(seed)
+    codes = rng.integers(0, n_categories, (n_rows, 2))
+    effects = rng.standard_normal((2, n_categories))
+    traits = rng.standard_normal((2, n_categories, n_traits))
+    product = (traits[0, codes[:, 0]] * traits[1, codes[:, 1]]).sum(axis=1)
+    y = effects[0, codes[:, 0]] + effects[1, codes[:, 1]] + 1.5 / np.sqrt(n_traits) * product
+    X = pd.DataFrame({name: [f"{name}{i}" for i in codes[:, j]] for j, name in enumerate("ab")})
+    meta = {"cats": dict.fromkeys("ab"), "nums": [], "task": "regression"}
+    return X, y + rng.standard_normal(n_rows), {**meta, "folds": np.arange(n_rows) % 5}
+
+
+def load_carriers(n_rows=12_500):
+    """The nine airlines of most flights, from a few rows: a fold has 2,500."""
+    X = load_tabular("nyc_flights")[0]
+    is_used = X["carrier"].isin(X["carrier"].value_counts().index[:9]).to_numpy()
+    rows = np.random.default_rng(0).permutation(np.flatnonzero(is_used))[:n_rows]
+    X = X.iloc[rows].reset_index(drop=True)
+    numbers = ["distance", "sched_dep_min", "sched_arr_min"]
+    cats = dict.fromkeys(["dest", "origin", "hour", "dow"])
+    # The rows of a fold train, those of the others are new.
+    folds = {"folds": np.arange(n_rows) % 5, "trains": True}
+    return (
+        X[[*cats, *numbers]],
+        X["carrier"].astype(str).to_numpy(),
+        {"cats": cats, "nums": numbers, "task": "multiclass", **folds},
+    )
+
+
+_MORE = {"crossed": make_crossed, "factors": make_factors, "carriers": load_carriers}
+
+
 def load_split(name, fold, seed, n_rows, network):
     """Training rows and new rows of a table; the draws depend on the fold alone."""
-    if name == "crossed":
-        X, y, meta = make_crossed()
+    if name in _MORE:
+        X, y, meta = _MORE[name]()
     else:
         X, y, meta = load_tabular(name)
     y = np.asarray(y)
-    is_new = meta["folds"] == fold
+    is_new = (meta["folds"] == fold) != meta.get("trains", False)
     if meta.get("split"):
         path = data_file("tabular", f"{name}.parquet")
         is_new = pd.read_parquet(path, columns=[meta["split"]])[meta["split"]].to_numpy() == "test"
@@ -390,7 +428,7 @@ def main():
     if arguments.quick:
         arguments.rows, arguments.datasets, arguments.folds = 400, "crossed", "0"
     chosen = {
-        "datasets": choose(arguments.datasets, [*DATASETS, "crossed"], "--datasets"),
+        "datasets": choose(arguments.datasets, [*DATASETS, *_MORE], "--datasets"),
         "encoders": choose(arguments.encoders, ENCODERS, "--encoders"),
         "downstream": choose(arguments.downstream, DOWNSTREAM, "--downstream"),
         "models": choose(arguments.models, MODELS, "--models"),
