@@ -3,7 +3,9 @@
 import pytest
 from sklearn.utils.estimator_checks import (
     check_classifiers_train,
+    check_methods_sample_order_invariance,
     check_regressors_train,
+    check_transformer_general,
     parametrize_with_checks,
 )
 
@@ -56,3 +58,17 @@ def test_scores_are_reached_where_numbers_are_numbers(cls, check):
         categorical_features=[0], hidden_layer_sizes=(16,), max_epochs=40, random_state=0
     )
     check(cls.__name__, estimator)
+
+
+@pytest.mark.filterwarnings("ignore:X has no column of strings")
+def test_a_trained_network_without_folds_transforms_alike():
+    """Two epochs leave little to differ, so once more after forty. With folds, fit_transform differs by intent."""
+    estimator = EntityEmbedder(cv=None, max_epochs=40, random_state=0)
+    check_transformer_general("EntityEmbedder", estimator)
+
+
+@pytest.mark.parametrize("cls", [EntityEmbeddingClassifier, EntityEmbeddingRegressor])
+@pytest.mark.filterwarnings("ignore:X has no column of strings")
+def test_a_trained_network_predicts_a_row_alike_wherever_it_stands(cls):
+    """To the digits that scikit-learn asks for, with outputs as large as forty epochs make them."""
+    check_methods_sample_order_invariance(cls.__name__, cls(max_epochs=40, random_state=0))
