@@ -57,7 +57,7 @@ def test_forward_equals_the_obvious_loops(n_numeric, sizes):
             _head.forward(head, vectors, numeric, body=k), slow[k], rtol=1e-4, atol=1e-4
         )
     mean = _head.forward(head, vectors, numeric)
-    assert mean.dtype == np.float32
+    assert mean.dtype == np.float64
     np.testing.assert_allclose(mean, slow.mean(axis=0), rtol=1e-4, atol=1e-4)
 
 
