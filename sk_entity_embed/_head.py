@@ -33,10 +33,9 @@ def forward(head, vectors, numeric, body=None):
     raw = np.zeros((len(vectors), head["coefs"][-1].shape[2]))
     for start in range(0, len(vectors), _ROWS_AT_ONCE):
         rows = slice(start, start + _ROWS_AT_ONCE)
+        inputs, numbers = vectors[rows].astype(float), numeric[rows].astype(float)
         for k in bodies:
-            raw[rows] += _forward_one(
-                head, vectors[rows].astype(float), numeric[rows].astype(float), k
-            )
+            raw[rows] += _forward_one(head, inputs, numbers, k)
     raw /= len(bodies)
     return raw
 
