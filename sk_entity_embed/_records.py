@@ -70,9 +70,7 @@ class TrainingPlan:
     patience: int
     seed: int
     device: str
-    n_doublings: int = (
-        0  # how often the epochs may be doubled while that lowers the out-of-fold loss
-    )
+    n_doublings: int = 0  # of the epochs, at most, while that lowers the out-of-fold loss
 
 
 @dataclass(frozen=True)

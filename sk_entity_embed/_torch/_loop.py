@@ -22,9 +22,7 @@ _ALL = slice(None)
 UNKNOWN_RATE = 0.02  # share of cells shown as unknown, so that its vector is trained
 ROWS_TRIED = 256  # rows of each fold on which the end of the training is tried
 ROWS_JUDGED = 4096  # rows of each fold that judge a cycle
-LEAST_GAIN = (
-    0.01  # share of the validation loss by which a cycle must lower it for the next, twice as long
-)
+LEAST_GAIN = 0.01  # share by which a cycle must lower the validation loss for another to follow
 ROWS_AT_ONCE = 1 << 15  # rows fetched by one gather; bounds what a shuffle holds
 
 
@@ -117,9 +115,7 @@ class _Training:
                 torch.from_numpy(table.validation[fold[table.validation] == k])
                 for k in range(self.spec.n_tables)
             ]
-        elif (
-            table.fold is not None
-        ):  # tables and bodies that have not seen the labels cost nothing here
+        elif table.fold is not None:  # each has a table and a body that have not seen its label
             self.validation = [rows[:: -(-len(rows) // ROWS_JUDGED)] for rows in self.train_rows]
         else:
             self.validation = []
@@ -208,12 +204,10 @@ class _Training:
         .. [1] Loshchilov, I. and Hutter, F. (2017). SGDR: stochastic gradient descent with warm restarts. ICLR.
            :doi:`10.48550/arXiv.1608.03983`
         """
-        length, total = self.plan.max_epochs, 0
-        for _ in range(self.plan.n_doublings + 1):
+        first = self.plan.max_epochs
+        for length in (first, *(first << i for i in range(self.plan.n_doublings))):
             for place in range(length):
                 yield length, place
-            total += length
-            length = total
 
     def run(self, on_epoch):
         """All epochs; returns what they leave."""
@@ -246,10 +240,13 @@ class _Training:
                 stacklevel=2,
             )
         if self.best is None:
+            self._check_last_step()
             network = self.export()
-            self._check_last_step(network)
-            return network
-        return replace(self.best, history=self.history, interrupted=self.interrupted)
+        else:
+            network = replace(self.best, history=self.history, interrupted=self.interrupted)
+        if not all(np.isfinite(table).all() for table in network.tables):
+            raise self._diverged("Vectors stopped being finite", network.best_epoch)
+        return network
 
     def _judge(self, record):
         """Score the validation rows, and keep the network if it is the best so far.
@@ -263,13 +260,11 @@ class _Training:
         self.best = replace(self.export(), best_epoch=record["epoch"], validation_loss=loss)
         return 1.0 if before == math.inf else (before - loss) / abs(before)
 
-    def _check_last_step(self, network):
+    def _check_last_step(self):
         """A step's loss tells of the steps before it; what the last one left is tried on a few rows."""
         loss = self._mean_loss([rows[:ROWS_TRIED] for rows in self.train_rows])
         if not math.isfinite(loss):
             raise self._diverged(f"The loss became {loss}", len(self.history))
-        if not all(np.isfinite(table).all() for table in network.tables):
-            raise self._diverged("Vectors stopped being finite", len(self.history))
 
     def _diverged(self, what, epoch):
         return FloatingPointError(
