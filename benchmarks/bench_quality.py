@@ -40,7 +40,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch  # noqa: F401, so that no method is charged for loading it
-from _encoders import ENCODERS, NOT_BY_DEFAULT, OURS, Split, installed
+from _encoders import ENCODERS, NOT_BY_DEFAULT, OURS, VARIANTS, Split, installed
 from _harness import choose, parse, record, timed
 from scipy import sparse
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
@@ -383,7 +383,7 @@ def report(path, with_train=False):
 
 def _ranks(mean, was_run):
     """Average rank, ours and ours+p each in the field of the others, over the tables that all ran."""
-    rivals = [e for e in mean.index if e not in OURS and e != "target+p"]
+    rivals = [e for e in mean.index if e not in (*OURS, *VARIANTS)]
     fields = {f"rank with {one}": [*rivals, one] for one in OURS if one in mean.index}
     fields = fields or {"rank": rivals}
     ranks = {}

@@ -5,6 +5,8 @@ from numbers import Integral
 import numpy as np
 from sklearn.model_selection import check_cv
 
+ROWS_COMPARED = 1 << 14  # rows on which fold tables are compared
+
 
 def assign_folds(cv, y, *, kind, random_state, split_params=None, X=None):
     """Fold of each row.
@@ -93,3 +95,36 @@ def out_of_fold_vectors(tables, codes, fold):
     vectors : ndarray of shape (n_rows, sum of n_components), float32
     """
     return np.concatenate([t[fold, codes[:, j]] for j, t in enumerate(tables)], axis=1)
+
+
+def round_to_noise(vectors, tables, codes):
+    """Round vectors, in place, to multiples of what the fold tables differ by.
+
+    The same category has slightly other values in each fold table. Trees can split between those, and so tell which
+    fold's labels are missing from a vector: that says something about these labels, and nothing about new rows.
+
+    Parameters
+    ----------
+    vectors : ndarray of shape (n_rows, sum of n_components)
+        From `out_of_fold_vectors`.
+    tables : list of ndarray of shape (n_folds, n_codes, n_components)
+        One per column; further ones count for nothing.
+    codes : ndarray of shape (n_rows, n_columns)
+
+    Returns
+    -------
+    vectors : ndarray of shape (n_rows, sum of n_components)
+        The step of each component is the standard deviation of a row's values over the fold tables, at most half of
+        the one over the rows as well.
+    """
+    start = 0
+    some = codes[:: -(-len(codes) // ROWS_COMPARED)]
+    for column, table in zip(some.T, tables):
+        seen = table[:, column]
+        noise = np.sqrt(seen.var(axis=0).mean(axis=0))
+        step = np.minimum(noise, seen.std(axis=(0, 1)) / 2)
+        place = start + np.flatnonzero(step)  # a component that was never trained has none
+        step = step[step > 0]
+        vectors[:, place] = np.rint(vectors[:, place] / step) * step
+        start += table.shape[2]
+    return vectors

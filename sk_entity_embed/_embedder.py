@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_array, check_is_fitted
 
 from . import _persistence
 from ._base import fit_links, fit_network, output_names, read_columns, refuse_repeated
-from ._cross_fitting import out_of_fold_vectors
+from ._cross_fitting import out_of_fold_vectors, round_to_noise
 from ._fold_in import explain, fold_in
 from ._head import forward
 from ._native import in_pandas
@@ -70,8 +70,8 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         columns must be numeric: they are context for the network and pass through `transform` unchanged, as float32.
     n_components : int, dict or "auto", default="auto"
         Width of the vectors, for all columns or as a dict from column to width. "auto": the fourth root of the number
-        of categories, rounded up, at most 10; for "dot" 50. Never more than there are categories ("dot": in the
-        larger column).
+        of categories, rounded up, or, for K > 2 classes, K - 1 where that is more and no more than the square root; at
+        most 10. For "dot" 50. Never more than there are categories ("dot": in the larger column).
     target_type : {"auto", "continuous", "binary", "multiclass", "multilabel"}, default="auto"
         What ``y`` is. "auto" follows scikit-learn's ``type_of_target``, for which whole numbers are classes: amounts
         in whole numbers need "continuous". "dot" takes 0 and 1 (or -1 and 1) for non-links and links, other numbers for
@@ -335,7 +335,8 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         """Learn the vectors and give each row those that have not seen its label.
 
         This is cross-fitted and so differs from ``fit(X, y).transform(X)``, as in
-        :class:`~sklearn.preprocessing.TargetEncoder`. With ``cv=None`` or ``interaction="dot"`` the two agree.
+        :class:`~sklearn.preprocessing.TargetEncoder`. The vectors are rounded to what the folds agree on, so that trees
+        cannot tell the folds apart. With ``cv=None`` or ``interaction="dot"`` the two agree, and nothing is rounded.
 
         Parameters
         ----------
@@ -359,14 +360,16 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
             return self._assemble(columns)
         codes, tables, fold = columns.codes, fitted.network.tables, fitted.fold
         if not self.add_prediction:
-            return self._join(out_of_fold_vectors(tables, codes, fold), columns, None)
+            vectors = out_of_fold_vectors(tables, codes, fold)
+            return self._join(round_to_noise(vectors, tables, codes), columns, None)
         inputs = out_of_fold_vectors(tables, np.hstack([codes, self._encode_pairs(codes)]), fold)
         numeric = scale(columns.numeric, self._scaling)
         raw = np.empty((len(inputs), self._target["n_outputs"]), dtype=np.float32)
         for k in range(int(fold.max()) + 1):
             rows = fold == k
             raw[rows] = forward(self._head, inputs[rows], numeric[rows], body=k)
-        return self._join(inputs[:, : sum(self.n_components_)], columns, raw)
+        vectors = inputs[:, : sum(self.n_components_)]
+        return self._join(round_to_noise(vectors, tables, codes), columns, raw)
 
     def _fit(self, X, y, sample_weight, params, method, owner=None):
         """Fit, and give what `fit_transform` needs. `owner` is the predictor whose callbacks are called."""

@@ -53,6 +53,11 @@ class Target:
     n_outputs: int
     one_dimensional: bool
 
+    @property
+    def n_directions(self):
+        """In how many directions a prediction can move: the share of the last of several classes is what is left."""
+        return self.n_outputs - (self.kind == "multiclass")
+
     def predict(self, raw):
         """Predictions in the units of y: numbers, or probabilities of shape (n_rows, n_classes).
 

@@ -11,7 +11,12 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GroupKFold, KFold, ShuffleSplit, cross_val_score
 
 from sk_entity_embed import EntityEmbedder
-from sk_entity_embed._cross_fitting import assign_folds, drop_empty_folds, out_of_fold_vectors
+from sk_entity_embed._cross_fitting import (
+    assign_folds,
+    drop_empty_folds,
+    out_of_fold_vectors,
+    round_to_noise,
+)
 from sk_entity_embed._records import NetworkSpec, TrainingPlan, TrainingTable
 
 
@@ -103,6 +108,47 @@ def test_out_of_fold_vectors_come_from_the_own_table():
     fold = rng.integers(0, 3, 10)
     slow = [np.concatenate([t[f, c] for t, c in zip(tables, row)]) for f, row in zip(fold, codes)]
     np.testing.assert_array_equal(out_of_fold_vectors(tables, codes, fold), slow)
+
+
+def noisy_tables(noise, n_folds=5):
+    """A column of 20 categories in two components, the second 100 times the first; a row of each category a fold."""
+    rng = np.random.default_rng(0)
+    values = np.linspace(-1, 1, 21)[:, None] * [1.0, 100.0]
+    table = values + noise * rng.normal(size=(n_folds, 21, 2)) * [1.0, 100.0]
+    codes = np.tile(np.arange(1, 21), n_folds)[:, None]
+    return [table.astype(np.float32)], codes, np.repeat(np.arange(n_folds), 20)
+
+
+@pytest.mark.parametrize("noise", [0.003, 3.0])
+def test_vectors_are_rounded_to_what_fold_tables_agree_on(noise):
+    """The step is the noise among the tables, and never more than half of what a component varies by."""
+    tables, codes, fold = noisy_tables(noise)
+    exact = out_of_fold_vectors(tables, codes, fold)
+    rounded = round_to_noise(exact.copy(), tables, codes)
+    seen = tables[0][:, 1:]
+    step = np.sqrt(seen.var(axis=0).mean(axis=0)) if noise < 1 else seen.std(axis=(0, 1)) / 2
+    whole = rounded / step
+    np.testing.assert_allclose(whole, np.rint(whole), atol=1e-3)
+    assert (np.abs(rounded - exact) < 0.501 * step).all()
+
+
+def test_rounding_hides_the_fold_and_keeps_the_category():
+    """Rows of a category mostly get one value, those of different categories never do."""
+    tables, codes, fold = noisy_tables(0.003)
+    exact = out_of_fold_vectors(tables, codes, fold)
+    values = round_to_noise(exact.copy(), tables, codes)[:, 0]
+    by_category = [set(values[codes[:, 0] == code]) for code in range(1, 21)]
+    assert len(set(exact[:, 0])) == 100
+    assert sum(map(len, by_category)) < 80
+    assert len(set.union(*by_category)) == sum(map(len, by_category))
+
+
+def test_a_constant_component_stays():
+    """Where nothing was trained there is no noise to round to."""
+    tables = [np.full((2, 4, 3), 0.3, dtype=np.float32)]
+    codes = np.ones((6, 1), dtype=int)
+    vectors = out_of_fold_vectors(tables, codes, np.arange(6) % 2)
+    np.testing.assert_array_equal(round_to_noise(vectors.copy(), tables, codes), vectors)
 
 
 # --- no label of a fold reaches the fold's table ---------------------------------------------

@@ -246,6 +246,30 @@ def test_width_of_the_vectors(shops, n_components, expected):
     assert embedder.transform(X).shape == (len(X), sum(expected) + 1)
 
 
+@pytest.mark.parametrize(
+    ("kind", "n_outputs", "expected"),
+    [
+        ("multiclass", 3, [2, 4]),  # two directions are no more than the fourth root
+        ("multiclass", 7, [2, 6]),
+        ("multiclass", 15, [2, 10]),  # ten at most
+        ("multilabel", 7, [2, 7]),
+        ("continuous", 7, [2, 7]),
+    ],
+)
+def test_several_outputs_have_wider_vectors(kind, n_outputs, expected):
+    """As wide as there are directions to move the prediction in, up to the root of the number of categories."""
+    rng = np.random.default_rng(0)
+    codes = rng.integers(0, [4, 200], (900, 2))
+    codes[:200, 1], codes[:4, 0] = np.arange(200), np.arange(4)
+    if kind == "multiclass":
+        y = rng.integers(0, n_outputs, 900)
+    else:
+        y = rng.normal(size=(900, n_outputs))
+        y = y > 0 if kind == "multilabel" else y
+    embedder = EntityEmbedder(**PLAIN, target_type=kind)
+    assert embedder.fit(codes, y).n_components_ == expected
+
+
 def test_columns_of_one_category_or_all_missing():
     """They cannot tell rows apart, and do no harm."""
     X = pd.DataFrame({"one": ["a"] * 20, "none": [None] * 20, "shop": list("abcd") * 5})
