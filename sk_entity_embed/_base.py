@@ -269,7 +269,8 @@ def fit_network(estimator, X, y, sample_weight, split_params, owner=None):
     out = output_names(
         attributes["_names"], attributes["_embedded"], widths, attributes["_numeric"]
     )
-    refuse_repeated(out + (target.column_names() if estimator.add_prediction else []))
+    if owner is None:  # a predictor has no such columns
+        refuse_repeated(out + (target.column_names() if estimator.add_prediction else []))
     spec = NetworkSpec(
         n_codes=tuple(n_codes),
         n_components=tuple(widths),
@@ -460,11 +461,12 @@ def _split_unknown(tables):
 
 def _plain_target(y):
     """The target as an array, whatever frame it comes from; classes keep their type."""
-    if hasattr(y, "to_numpy"):
-        return y.to_numpy()
     if issparse(y):  # a multilabel indicator
         return y.toarray()
-    return y if isinstance(y, np.ndarray) else np.asarray(y)
+    array = y.to_numpy() if hasattr(y, "to_numpy") else np.asarray(y)
+    if array.ndim == 0:
+        raise ValueError(f"Expected y with a value for each row of X, got {y!r}.")
+    return array
 
 
 def fit_links(estimator, X, y, sample_weight):
@@ -591,6 +593,11 @@ def _read_link_values(estimator, y, n_rows):
     refuse_missing(y)
     inferred = type_of_target(y, input_name="y")
     kind = estimator.target_type
+    if kind not in ("auto", "binary", "continuous"):
+        raise ValueError(
+            f"interaction='dot' has no target_type={kind!r}: expected 'binary' for links and non-links, 'continuous' "
+            "for ratings, or 'auto'."
+        )
     if kind == "auto":
         kind = "binary" if inferred == "binary" else "continuous"
     if y.dtype.kind not in "biuf":

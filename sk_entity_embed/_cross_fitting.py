@@ -32,7 +32,7 @@ def assign_folds(cv, y, *, kind, random_state, split_params=None, X=None):
     Raises
     ------
     ValueError
-        If the splitter's test sets do not cover each row once.
+        If the splitter's test sets do not cover each row once, or are a single one.
     """
     n_rows = len(y)
     if cv is None or n_rows < 2:
@@ -52,12 +52,22 @@ def assign_folds(cv, y, *, kind, random_state, split_params=None, X=None):
     n_covered = 0
     X = np.zeros((n_rows, 1)) if X is None else X
     for k, (_, test) in enumerate(splitter.split(X, y, **(split_params or {}))):
-        fold[test] = k
+        try:
+            fold[test] = k
+        except IndexError as error:
+            raise ValueError(
+                f"Split {k} of `cv` names rows beyond the {n_rows} of X: {error}. Splits belong to one table; pass a "
+                "splitter such as KFold, which takes any."
+            ) from error
         n_covered += len(fold[test])
     if (fold < 0).any() or n_covered != n_rows:
         raise ValueError(
             "Validation indices from `cv` must cover each sample index exactly once with no overlap. "
             "Pass a splitter with non-overlapping validation folds as `cv`, such as KFold or GroupKFold."
+        )
+    if not fold.any():
+        raise ValueError(
+            "`cv` gave one fold of all rows, expected two or more. Set cv=None to turn cross-fitting off."
         )
     return np.unique(fold, return_inverse=True)[1]  # a fold without rows has no number
 
@@ -86,7 +96,7 @@ def out_of_fold_vectors(tables, codes, fold):
     Parameters
     ----------
     tables : list of ndarray of shape (n_folds, n_codes, n_components)
-        One per column.
+        One per column; further ones count for nothing.
     codes : ndarray of shape (n_rows, n_columns)
     fold : ndarray of shape (n_rows,)
 
@@ -94,7 +104,7 @@ def out_of_fold_vectors(tables, codes, fold):
     -------
     vectors : ndarray of shape (n_rows, sum of n_components), float32
     """
-    return np.concatenate([t[fold, codes[:, j]] for j, t in enumerate(tables)], axis=1)
+    return np.concatenate([t[fold, column] for t, column in zip(tables, codes.T)], axis=1)
 
 
 def round_to_noise(vectors, tables, codes):

@@ -19,7 +19,7 @@ from ._cross_fitting import out_of_fold_vectors, round_to_noise
 from ._fold_in import explain, fold_in
 from ._head import forward
 from ._native import in_pandas
-from ._neighbors import make_searcher
+from ._neighbors import check_index, make_searcher
 from ._numeric import scale
 from ._pairs import Pairs
 from ._recommend import EntityColumn, kneighbors, most_similar, new_column, read_new, rows_of
@@ -335,8 +335,9 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         """Learn the vectors and give each row those that have not seen its label.
 
         This is cross-fitted and so differs from ``fit(X, y).transform(X)``, as in
-        :class:`~sklearn.preprocessing.TargetEncoder`. The vectors are rounded to what the folds agree on, so that trees
-        cannot tell the folds apart. With ``cv=None`` or ``interaction="dot"`` the two agree, and nothing is rounded.
+        :class:`~sklearn.preprocessing.TargetEncoder`. The vectors are rounded to the noise among the folds, so that
+        trees have less to tell the folds by. With ``cv=None`` or ``interaction="dot"`` the two agree, and nothing is
+        rounded.
 
         Parameters
         ----------
@@ -374,6 +375,7 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
     def _fit(self, X, y, sample_weight, params, method, owner=None):
         """Fit, and give what `fit_transform` needs. `owner` is the predictor whose callbacks are called."""
         raise_for_params(params, self, method)
+        check_index(self.index)
         before = {
             key: vars(self)[key]
             for key in ("n_features_in_", "feature_names_in_")
@@ -714,7 +716,7 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : list of categories, float array of shape (n_queries, n_components) or None, default=None
+        X : list of categories, floats of shape (n_queries, n_components) or None, default=None
             Whose neighbours: categories, or vectors as `embedding` and `embed_new` give them, of at least two
             components. A category given here is a point like any other and its own nearest neighbour. None: every
             category, itself left out.
@@ -839,7 +841,7 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
                 raise ValueError(
                     "among= compares vectors of two columns, which only interaction='dot' puts into one space."
                 )
-            k = self._column(among)
+            k = self._column(among, "among")
             metric = metric or "dot"
             target = target if k == j else self._entities(k)
             if metric == "dot" and k != j and np.any(self.biases_[k]):
@@ -860,8 +862,8 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
             searcher=searcher,
         )
 
-    def _column(self, column):
-        """Position among the embedded columns."""
+    def _column(self, column, argument="column"):
+        """Position among the embedded columns; an error names the argument."""
         if column is None:
             if len(self._embedded) == 1 or self.interaction == "dot":
                 return 0
@@ -873,7 +875,7 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         if isinstance(column, Integral) and column in self._embedded:
             return self._embedded.index(column)
         raise ValueError(
-            f"column={column!r} is not an embedded column, expected one of {self.categorical_features_}."
+            f"{argument}={column!r} is not an embedded column, expected one of {self.categorical_features_}."
         )
 
     def _entities(self, j):

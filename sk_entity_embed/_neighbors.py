@@ -408,12 +408,7 @@ class IndexSearcher:
     """
 
     def __init__(self, exact, index):
-        for method in ("fit", "kneighbors"):
-            if not callable(getattr(index, method, None)):
-                raise TypeError(
-                    f"index must be None, 'exact', 'ann' or an object with fit and kneighbors, "
-                    f"such as sklearn.neighbors.NearestNeighbors; {index!r} has no {method}."
-                )
+        check_index(index)
         self.exact = exact
         self.metric = exact.metric
         self.vectors = exact.vectors
@@ -451,6 +446,18 @@ class IndexSearcher:
                 queries[short], n_neighbors, exclude=list(exclude[short])
             )
         return distances, rows
+
+
+def check_index(index):
+    """Raise TypeError for what is no index: not None, "exact", "ann" or an object with fit and kneighbors."""
+    if index is None or (isinstance(index, str) and index in ("exact", "ann")):
+        return
+    for method in ("fit", "kneighbors"):
+        if not callable(getattr(index, method, None)):
+            raise TypeError(
+                f"index must be None, 'exact', 'ann' or an object with fit and kneighbors, "
+                f"such as sklearn.neighbors.NearestNeighbors; {index!r} has no {method}."
+            )
 
 
 def make_searcher(vectors, metric="cosine", index=None):

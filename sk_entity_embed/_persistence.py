@@ -7,6 +7,7 @@ as ``{"__type__": ..., ...}``.
 import json
 import os
 import tempfile
+from pathlib import Path
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -78,9 +79,13 @@ def read(path, class_name):
 
     Raises
     ------
+    OSError
+        If there is no such file.
     ValueError
         If the file is broken, of another make, of a newer version or of another class.
     """
+    if Path(path).is_dir():
+        raise IsADirectoryError(f"{path} is a folder, expected a file that save() wrote.")
     try:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}

@@ -9,9 +9,10 @@ from sklearn.base import BaseEstimator, ClassifierMixin, MultiOutputMixin, Regre
 from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping
-from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
+from ._base import read_weights
 from ._embedder import EntityEmbedder
 from ._target import Target, plain_labels, refuse_missing
 from ._validation import Interval, StrOptions, fit_context, raise_for_params
@@ -307,6 +308,11 @@ class EntityEmbeddingClassifier(ClassifierMixin, _NetworkPredictor):
         y = y.toarray() if issparse(y) else np.asarray(plain_labels(y))
         refuse_missing(y)
         check_classification_targets(y)
+        if type_of_target(y) == "multiclass-multioutput":
+            raise ValueError(
+                f"y has {y.shape[1]} columns of classes, expected one column or a multilabel indicator of 0 and 1. "
+                "sklearn.multioutput.MultiOutputClassifier fits a classifier for each column."
+            )
         kind = "multilabel" if y.ndim == 2 and y.shape[1] > 1 else "auto"
         if kind == "auto":
             y = column_or_1d(y, warn=True)
@@ -314,7 +320,7 @@ class EntityEmbeddingClassifier(ClassifierMixin, _NetworkPredictor):
         weight = sample_weight
         if self.class_weight is not None:
             balanced = compute_sample_weight(self.class_weight, y)
-            weight = balanced if weight is None else balanced * np.asarray(weight)
+            weight = balanced if weight is None else balanced * read_weights(weight, y)
         embedder = self._fit_embedder(X, y, weight, params, target_type=kind)
         self.__dict__.update(self._fitted_attributes(embedder))
         return self

@@ -4,10 +4,12 @@ Similarities are larger for nearer entities, whatever the metric: the cosine, th
 minus the Euclidean distance.
 """
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from heapq import nsmallest
+from numbers import Real
 
 import numpy as np
 import pandas as pd
@@ -71,7 +73,7 @@ def kneighbors(
     ----------
     source : EntityColumn
         The column.
-    X : list of categories, float array of shape (n_queries, n_components) or None, default=None
+    X : list of categories, floats of shape (n_queries, n_components) or None, default=None
         Whose neighbours: names, or vectors of at least two components. As in NearestNeighbors, a
         category that is named is a point among the others and its own first neighbour (at distance
         0 for the metrics that are distances). None: those of every category, itself left out.
@@ -109,6 +111,9 @@ def _points(source, X, everyone):
     """Vectors to search from: those of some rows, of names, or `X` itself."""
     if everyone is not None:
         return source.vectors[everyone]
+    if isinstance(X, list) and X and isinstance(X[0], (list, np.ndarray)):
+        nested = np.array(X)
+        X = nested.astype(np.float64) if nested.dtype.kind in "iuf" else X
     if not _holds_vectors(X):
         return source.vectors[rows_of(source, _as_names(X))]
     points = check_array(X, dtype=np.float32)
@@ -332,6 +337,8 @@ def _check_request(n, combine, popularity, metric):
         raise ValueError(f"n must be an integer of at least 1; got {n!r}.")
     if combine not in (None, "mean"):
         raise ValueError(f"combine must be None or 'mean'; got {combine!r}.")
+    if not isinstance(popularity, Real) or not math.isfinite(popularity):
+        raise ValueError(f"popularity must be a finite number; got {popularity!r}.")
     if popularity and metric == "euclidean":
         raise ValueError("popularity works with the metrics 'cosine' and 'dot' only.")
 

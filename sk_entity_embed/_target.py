@@ -38,7 +38,7 @@ class Target:
     classes : ndarray of shape (n_classes,) or None
         Sorted labels of binary and multiclass targets.
     mean, scale : ndarray of shape (n_outputs,)
-        Of continuous targets; 0 and 1 for the others.
+        Of continuous targets; 0 and 1 for the others. The scale of a constant is 0.
     n_outputs : int
         Columns of the network's raw output.
     one_dimensional : bool
@@ -133,7 +133,7 @@ def read_target(y, *, target_type="auto", loss="auto", quantile=0.5, sample_weig
     """
     refuse_missing(y)
     kind = target_type
-    inferred = None if kind == "continuous" else type_of_target(y, input_name="y")
+    inferred = None if kind == "continuous" else _type_of_target(y)
     if kind == "auto":
         if inferred not in _KINDS:
             raise ValueError(
@@ -161,8 +161,13 @@ def read_target(y, *, target_type="auto", loss="auto", quantile=0.5, sample_weig
     return _read_numbers(y, kind, loss, quantile, sample_weight)
 
 
+def _type_of_target(y):
+    with np.errstate(invalid="ignore"):  # it casts numbers to integers, however large they are
+        return type_of_target(y, input_name="y")
+
+
 def plain_labels(y):
-    """Numbers or booleans in an object array as an array of their type; anything else as it is.
+    """Numbers or booleans in a list or an object array as an array of their type; anything else as it is.
 
     Parameters
     ----------
@@ -177,6 +182,10 @@ def plain_labels(y):
     TypeError
         If strings stand among values of other types.
     """
+    if type(y).__module__.startswith("pyarrow"):
+        y = y.to_pandas()
+    elif isinstance(y, (list, tuple)):
+        y = np.array(y, dtype=object)  # as an array of strings it would hide what is missing
     cells = y.to_numpy() if hasattr(y, "to_numpy") else y
     if not isinstance(cells, np.ndarray) or cells.dtype.kind != "O":
         return y
@@ -274,13 +283,18 @@ def _read_numbers(y, kind, loss, quantile, sample_weight):
                 )
             scale = center
         else:
-            spread = np.sqrt(np.average((values - center) ** 2, axis=0, weights=sample_weight))
-            # A constant y, up to rounding, has nothing to scale.
+            apart = values - center
+            largest = np.abs(apart).max(axis=0)
+            largest[largest == 0] = 1.0
+            # Of numbers near 1: the squares of very large and very small ones leave the range of floats.
+            variance = np.average((apart / largest) ** 2, axis=0, weights=sample_weight)
+            spread = largest * np.sqrt(variance)
+            # A constant y, up to rounding, has nothing to scale, and is predicted as it is.
             constant = spread <= 1e-12 * np.maximum(np.abs(center), 1e-300)
-            scale = np.where(constant, 1.0, spread)
+            scale = np.where(constant, 0.0, spread)
             values = np.where(constant, center, values)
             mean = np.quantile(values, quantile, axis=0) if loss == "quantile" else center
-    encoded = (values - mean) / scale
+    encoded = (values - mean) / np.where(scale == 0, 1.0, scale)
     return Target(kind, loss, None, mean, scale, n_outputs, one_dimensional), encoded.astype(
         np.float32
     )

@@ -99,6 +99,31 @@ def test_y_of_strings_and_numbers(cls):
     )
 
 
+@pytest.mark.parametrize("cls", [EntityEmbedder, EntityEmbeddingClassifier])
+def test_a_list_of_labels_hides_nothing(cls):
+    """As an array of strings it would hold the classes "nan" or "1"."""
+    refuse("NaN or None", y=[np.nan, "a", "b"] * 20, cls=cls)
+    refuse("strings only", y=["a", 1] * 30, error=TypeError, cls=cls)
+    assert cls(**PLAIN).fit(X, ["a", "b", "a"] * 20).classes_.tolist() == ["a", "b"]
+
+
+@pytest.mark.parametrize("cls", [EntityEmbedder, EntityEmbeddingClassifier])
+@pytest.mark.parametrize("labels", [["u", "v"], [True, False], [1, 2]])
+def test_y_of_arrow(cls, labels):
+    """As the same labels in a list."""
+    pa = pytest.importorskip("pyarrow")
+    y = labels * 30
+    for arrow in (pa.array(y), pa.chunked_array([y[:7], y[7:]])):
+        assert cls(**PLAIN).fit(X, arrow).classes_.tolist() == sorted(labels)
+    refuse("NaN", y=pa.array([1.5, None] * 30), cls=cls)
+
+
+@pytest.mark.parametrize("y", [3.0, "shop", {"y": 1}])
+def test_y_that_is_one_value(y):
+    """A column's name, say."""
+    refuse("Expected y with a value for each row of X", y=y)
+
+
 # --- X ---------------------------------------------------------------------------------------
 
 
@@ -346,6 +371,19 @@ def test_parameters_out_of_range(cls, params, match):
 def test_parameters_of_the_embedder_out_of_range(params, match):
     """Those that the predictors do not have."""
     refuse(match, **params)
+
+
+def test_an_index_that_is_none():
+    """Told before any training, not when the first neighbour is sought."""
+    for index in ("x", object()):
+        refuse("index must be None, 'exact', 'ann' or an object", error=TypeError, index=index)
+
+
+def test_a_kind_of_target_that_pairs_do_not_have():
+    """Links or ratings."""
+    pairs = X[["shop", "item"]].dropna()
+    y = np.arange(len(pairs)) % 3
+    refuse("no target_type='multiclass'", pairs, y, interaction="dot", target_type="multiclass")
 
 
 @pytest.mark.parametrize(

@@ -311,6 +311,20 @@ def test_groups_are_routed_to_the_splitter(method):
     assert all(len(set(fold[group == g])) == 1 for g in range(9))
 
 
+@pytest.mark.parametrize(
+    ("cv", "match"),
+    [
+        ([(np.arange(20), np.arange(20))], "one fold of all rows"),
+        ([(np.arange(9), np.arange(9, 30)), (np.arange(9, 20), np.arange(9))], "beyond the 20"),
+    ],
+)
+def test_splits_of_another_table_or_of_none_are_refused(cv, match):
+    """One fold leaves nothing to train on; rows that are not there belong to another table."""
+    X, y = make_shops(20)
+    with pytest.raises(ValueError, match=match):
+        EntityEmbedder(**{**QUICK, "cv": cv}).fit(X, y)
+
+
 def test_groups_without_routing_are_refused():
     """scikit-learn's own message."""
     X, y = make_shops(20)

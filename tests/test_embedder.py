@@ -619,6 +619,14 @@ def test_validation_rows_are_held_out_without_folds(shops):
     assert one.history_[0]["validation_loss"] != two.history_[0]["validation_loss"]
 
 
+@pytest.mark.parametrize("cv", [2, 5, 10])
+def test_early_stopping_with_folds_that_have_no_row_to_score(shops, cv):
+    """Two rows of twenty are drawn, from two folds at most."""
+    X, y = shops[0][:20], shops[1][:20]
+    embedder = EntityEmbedder(**{**QUICK, "cv": cv}, early_stopping=True).fit(X, y)
+    assert all(np.isfinite(record["validation_loss"]) for record in embedder.history_)
+
+
 def test_history_is_a_record_per_epoch(shops):
     """Plain numbers, and the loss falls."""
     X, y = shops

@@ -224,6 +224,7 @@ def test_a_notebook_shows_the_page_in_a_sandbox():
         ({"color": "genre"}, "no column of metadata"),
         ({"method": np.zeros((5, 4))}, r"shape \(5, 2 or 3\), got \(5, 4\)"),
         ({"n_components": 4}, "n_components must be 2 or 3"),
+        ({"max_entities": 0}, "max_entities == 0, must be >= 1"),
     ],
 )
 def test_mistakes_are_explained(params, message):

@@ -132,6 +132,19 @@ class StopAtOnce:
         return True
 
 
+class Onlooker:
+    """Keeps what each epoch shows to a callback."""
+
+    def __init__(self):
+        self.n_begun, self.shown = 0, []
+
+    def begin(self):
+        self.n_begun += 1
+
+    def __call__(self, record, export):
+        self.shown.append(export())
+
+
 class GivenMasks:
     """Masks made beforehand, in place of a pool."""
 
@@ -386,6 +399,15 @@ def test_the_best_cycle_is_kept():
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.parametrize("batch_size", [4, 10**9])
+def test_more_folds_than_rows_a_step_and_a_step_of_all_rows(batch_size):
+    """A step has a row a fold at least, and no more rows than there are: masks are as large as that."""
+    table, spec, plan = make_problem(n_tables=20, batch_size=batch_size, max_epochs=300)
+    network = train(table, replace(spec, dropout=0.1), plan)
+    assert len(network.history) == 300
+    assert np.isfinite(network.tables[0]).all()
+
+
 def test_a_later_cycle_that_diverges_loses_nothing(monkeypatch):
     """What the first one learned is there already."""
     table, spec, plan = make_problem(n_tables=2, n_doublings=1)
@@ -396,9 +418,12 @@ def test_a_later_cycle_that_diverges_loses_nothing(monkeypatch):
 
     original = _loop._Training._epoch
     monkeypatch.setattr(_loop._Training, "_epoch", epoch)
-    network = train(table, spec, plan)
-    for a, b in zip(first.tables, network.tables):
-        np.testing.assert_array_equal(a, b)
+    onlooker = Onlooker()
+    network = train(table, spec, plan, on_epoch=onlooker)
+    assert onlooker.n_begun == len(onlooker.shown) == len(network.history) == 5
+    for kept in (network, onlooker.shown[-1]):
+        for a, b in zip(first.tables, kept.tables):
+            np.testing.assert_array_equal(a, b)
 
 
 def test_a_category_that_never_comes_stays_where_it_starts():

@@ -131,16 +131,17 @@ def test_auto_keeps_pairs_that_lower_the_loss():
         assert len(model.fit(X, y).embedder_._pair_effects) == expected
 
 
-def test_pairs_leave_the_vectors_as_they_are(crossed):
+@pytest.mark.parametrize("add_prediction", [False, True])
+def test_pairs_leave_the_vectors_as_they_are(crossed, add_prediction):
     """The vectors, out-of-fold and served, are the same bits with pairs and without."""
     X, y, X_new, _ = crossed
     vectors = {}
     for pairs in (True, False):
         embedder = EntityEmbedder(
-            add_prediction=True, crossed_pairs=pairs, max_epochs=2, random_state=0
+            add_prediction=add_prediction, crossed_pairs=pairs, max_epochs=2, random_state=0
         )
         parts = embedder.fit_transform(X[:1000], y[:1000]), embedder.transform(X_new)
-        vectors[pairs] = np.vstack(parts)[:, :-1]
+        vectors[pairs] = np.vstack(parts)[:, : sum(embedder.n_components_)]
     np.testing.assert_array_equal(vectors[True], vectors[False])
 
 

@@ -182,6 +182,8 @@ def test_foreign_and_newer_files_are_named(tmp_path):
     write()
     with pytest.raises(ValueError, match="holds an Some, expected Other"):
         _persistence.read(path, "Other")
+    with pytest.raises(IsADirectoryError, match="is a folder, expected a file"):
+        _persistence.read(tmp_path, "Other")
     with pytest.raises(FileNotFoundError):
         _persistence.read(tmp_path / "nowhere", "Some")
 

@@ -158,6 +158,7 @@ def test_count_is_always_a_colour(books):
         ({"color": [1, 2]}, "color has 2 values for 60 entities"),
         ({"color": pd.Series([1], index=["Emma"])}, "None of the 60 entities"),
         ({"labels": ["Emma"]}, r"No entity to label: \['Emma'\]"),
+        ({"labels": -1}, "labels == -1, must be >= 0"),
         ({"column": "film"}, r"Column 'film' is not embedded: choose one of \['book'\]"),
         ({"method": np.zeros((3, 2))}, r"shape \(60, 2\), got \(3, 2\)"),
         ({"method": np.full((60, 2), np.nan)}, "finite"),

@@ -76,6 +76,11 @@ def test_pictures_of_a_fitted_embedder(embedder):
     np.testing.assert_allclose(bars.scores[:2], nearest["similarity"], atol=1e-5)
     with pytest.raises(KeyError, match="Oslo"):
         NeighborsDisplay.from_estimator(embedder, "Osla", column="city")
+    for mistake in ({"n_nearest": -1}, {"n_furthest": -1}):
+        with pytest.raises(ValueError, match="must be >= 0"):
+            NeighborsDisplay.from_estimator(embedder, "Oslo", column="city", **mistake)
+    with pytest.raises(ValueError, match="query must be one category"):
+        NeighborsDisplay.from_estimator(embedder, ["Oslo", "Rome"], column="city")
     with pytest.raises(ValueError, match="2 columns are embedded"):
         EmbeddingDisplay.from_estimator(embedder)
     plt.close("all")

@@ -97,10 +97,10 @@ def test_quantile_covers_its_share(quantile):
 
 @pytest.mark.parametrize("value", [0.0, 3.5, -1e9])
 def test_a_constant_target_is_predicted(shops, value):
-    """Without a warning, near the constant."""
+    """Without a warning, and as it is."""
     X, _ = shops
     found = EntityEmbeddingRegressor(**GOOD).fit(X, np.full(len(X), value)).predict(X)
-    np.testing.assert_allclose(found, value, atol=0.3)
+    np.testing.assert_array_equal(found, value)
 
 
 # --- classifier ------------------------------------------------------------------------------
@@ -182,8 +182,26 @@ def test_balanced_classes_raise_the_rare_one():
 )
 def test_what_are_no_classes_is_refused(shops, y):
     """Several columns of classes, or real numbers."""
-    with pytest.raises(ValueError, match=r"multilabel|Unknown label type: continuous"):
+    with pytest.raises(ValueError, match=r"MultiOutputClassifier|Unknown label type: continuous"):
         EntityEmbeddingClassifier(**PLAIN).fit(shops[0], y)
+
+
+def test_weights_beside_class_weight_are_read_as_carefully(shops):
+    """A weight too few is not repeated, and the like."""
+    X, y = shops
+    classifier = EntityEmbeddingClassifier(**PLAIN, class_weight="balanced")
+    for weight in ([2.0], np.ones(5), -np.ones(len(y))):
+        with pytest.raises(ValueError, match="sample_weight"):
+            classifier.fit(X, y > 1, sample_weight=weight)
+
+
+@pytest.mark.parametrize("cls", [EntityEmbeddingClassifier, EntityEmbeddingRegressor])
+def test_columns_may_have_any_name(cls, shops):
+    """What would repeat a name in the output of the transformer is no matter to a predictor."""
+    X, y = shops
+    X = X.rename(columns={"price": "shop_0"})
+    predictor = cls(**PLAIN).fit(X, y > 1 if cls is EntityEmbeddingClassifier else y)
+    assert len(predictor.predict(X)) == len(X)
 
 
 def test_probabilities_are_calibrated_on_new_rows():

@@ -285,6 +285,9 @@ def test_strange_requests_are_refused(books):
         most_similar(books, "Dune", metric="l1")
     with pytest.raises(ValueError, match="popularity works with the metrics 'cosine' and 'dot'"):
         most_similar(books, "Dune", metric="euclidean", popularity=1)
+    for popularity in ("much", np.nan):
+        with pytest.raises(ValueError, match="popularity must be a finite number"):
+            most_similar(books, "Dune", popularity=popularity)
 
 
 def test_kneighbors_of_every_category_leaves_out_itself(books, metric):
@@ -331,7 +334,8 @@ def test_slips_of_the_hand_are_understood(typed, meant, n_others):
 
 def test_kneighbors_of_vectors(books, metric):
     """A matrix of floats, in a frame or not, stands for itself; one column of floats holds categories."""
-    for points in (books.vectors[:2], pd.DataFrame(books.vectors[:2])):
+    vectors = books.vectors[:2]
+    for points in (vectors, pd.DataFrame(vectors), vectors.tolist(), list(vectors)):
         found = kneighbors(books, points, 3, metric=metric)
         np.testing.assert_array_equal(found[1], kneighbors(books, BOOKS[:2], 3, metric=metric)[1])
     sizes = make_column("size", np.array([1.0, 2.0]), [[1, 0], [0, 1]])

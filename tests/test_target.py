@@ -68,7 +68,17 @@ def test_constant_numbers_do_not_divide_by_zero(value):
     """A y without spread is encoded as zeros."""
     target, encoded = read_target(np.full(7, value), target_type="continuous")
     assert not encoded.any()
-    np.testing.assert_allclose(target.predict(encoded), np.full(7, value))
+    np.testing.assert_allclose(target.predict(encoded + 0.1), np.full(7, value), rtol=1e-15)
+
+
+@pytest.mark.parametrize("size", [1e-170, 1e-30, 1e30, 1e300])
+def test_numbers_of_any_size_are_standardised(size):
+    """Squares of them leave the range of floats; nothing warns."""
+    y = np.random.default_rng(0).normal(size=50)
+    target, encoded = read_target(y * size)
+    plain, expected = read_target(y)
+    np.testing.assert_allclose(encoded, expected, rtol=1e-5)
+    np.testing.assert_allclose(target.predict(encoded) / size, plain.predict(expected))
 
 
 def test_poisson_predicts_through_a_log_link():

@@ -68,11 +68,12 @@ class _Training:
         self.body = Bodies(spec, self.tables, self.generator, device)
         self.optimiser = AdamW(self.body.flat, self.body.decays, plan.weight_decay)
         self.loss = make_loss(spec.loss, spec.quantile)
+        self._lay_out(table)
         self.masks = None
         if spec.dropout and spec.hidden_layer_sizes:
-            largest = 2 * plan.batch_size * max(spec.hidden_layer_sizes)  # honest training: twice
+            n_rows = 2 * self.group_size * spec.n_tables  # honest training shows a batch twice
+            largest = n_rows * max(spec.hidden_layer_sizes)
             self.masks = MaskPool(spec.dropout, largest, self.generator, device)
-        self._lay_out(table)
         self.history, self.interrupted, self.best = [], False, None
 
     def _lay_out(self, table):
@@ -217,18 +218,18 @@ class _Training:
                 if on_epoch is not None:
                     on_epoch.begin()
                 record = {"epoch": epoch + 1, "loss": self._epoch(length, place)}
-                if not math.isfinite(record["loss"]):
+                goes_on, export = math.isfinite(record["loss"]), self.export
+                if not goes_on:
                     if self.best is None:
                         raise self._diverged(f"The loss became {record['loss']}", epoch + 1)
-                    break
-                goes_on = True
-                if self.plan.early_stopping:
+                    export = lambda: self.best  # noqa: E731  what was learned before is there already
+                elif self.plan.early_stopping:
                     waiting = 0 if self._judge(record) > 0 else waiting + 1
                     goes_on = waiting < self.plan.patience
                 elif self.validation and place + 1 == length:
                     goes_on = self._judge(record) > LEAST_GAIN
                 self.history.append(record)
-                stop = on_epoch is not None and on_epoch(record, self.export)
+                stop = on_epoch is not None and on_epoch(record, export)
                 self.interrupted = bool(stop)
                 if stop or not goes_on:
                     break
@@ -330,7 +331,7 @@ class _Training:
         """Weighted mean loss of rows, given by fold: each with the table and body that have not seen its label."""
         total = mass = 0.0
         for k, rows in enumerate(rows_of_folds):
-            for part in rows.split(1 << 14):
+            for part in rows.split(1 << 14) if len(rows) else ():
                 cells, target, numeric, weight = self._fetch(part.unsqueeze(0))
                 table = torch.tensor([k], device=self.device)
                 own = cells if self.alias is None else self._own_rows(cells, table)

@@ -7,6 +7,7 @@ import warnings
 from numbers import Integral
 
 import numpy as np
+from sklearn.utils import check_scalar
 
 from .._entities import name_of, one_line, read_attributes, read_color, read_entities
 from .._optional import import_optional
@@ -425,6 +426,10 @@ class NeighborsDisplay:
         display : NeighborsDisplay
             With what was drawn in its attributes.
         """
+        if isinstance(query, (list, np.ndarray)):
+            raise ValueError(f"query must be one category, got {query!r}. Draw a display for each.")
+        check_scalar(n_nearest, "n_nearest", Integral, min_val=0)
+        check_scalar(n_furthest, "n_furthest", Integral, min_val=0)
         entities = read_entities(embedder, column)
         metric = metric_of(embedder, metric)
         scores, indices = neighbors_of(
@@ -498,6 +503,7 @@ def _labelled(labels, entities):
     if labels is None:
         return [], False
     if isinstance(labels, Integral):
+        check_scalar(labels, "labels", Integral, min_val=0)
         if entities.counts is None:
             return list(range(min(int(labels), len(entities)))), False
         return np.argsort(-entities.counts, kind="stable")[: int(labels)].tolist(), False

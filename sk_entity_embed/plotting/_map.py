@@ -19,8 +19,10 @@ import re
 import secrets
 import warnings
 from importlib import resources
+from numbers import Integral
 
 import numpy as np
+from sklearn.utils import check_scalar
 
 from .._entities import Attribute, one_line, read_attributes, read_color, read_entities
 from .._paths import file_path
@@ -206,6 +208,7 @@ def embedding_map(
     write_projector : Files for TensorFlow's Embedding Projector.
     """
     path = None if path is None else file_path(path)
+    check_scalar(max_entities, "max_entities", Integral, min_val=1)
     everyone = read_entities(embedder, column)
     attributes, first = _attributes(everyone, metadata, color)
     rows = _chosen(everyone, max_entities, random_state)
