@@ -117,7 +117,7 @@ mixed.set_output(transform="pandas").fit_transform(X, targets["together"]).head(
 # In a grid search
 # ----------------
 # Its parameters are searched like any others. Each candidate costs its trainings, so search few things on
-# few folds. Here the width: "auto" takes four components.
+# few folds. Here the width: "auto" takes four components for the shops, three for the products.
 search = GridSearchCV(
     make_pipeline(EntityEmbedder(random_state=0), HistGradientBoostingRegressor(random_state=0)),
     {"entityembedder__n_components": [1, 4]},

@@ -6,11 +6,14 @@ python -m sk_entity_embed map --out books.html     a page to explore all of them
 """
 
 import argparse
+import os
 import sys
 from importlib.util import find_spec
 
 from . import __version__
 
+_COMMANDS = ("demo", "similar", "map")
+_WITH_VALUE = ("--data", "--seed", "-n", "--out")
 _SHOWN = ("War and Peace", "Pride and Prejudice", "Dune")
 
 
@@ -63,7 +66,7 @@ def _parse(argv):
         metavar="FILE",
         help="newline-delimited JSON of Wikipedia's books instead of the classics",
     )
-    common.add_argument("--seed", type=int, default=0, help="random_state of the training (0)")
+    common.add_argument("--seed", type=_seed, default=0, help="random_state of the training (0)")
     common.add_argument("-n", type=_positive, default=5, help="neighbours a book (5)")
     page = argparse.ArgumentParser(add_help=False)
     page.add_argument("--out", default="books.html", help="page to write (books.html)")
@@ -76,17 +79,35 @@ def _parse(argv):
     similar = commands.add_parser("similar", parents=[common], help="the books nearest to a title")
     similar.add_argument("title", nargs="+", help="a title, in quotes or not; or several in quotes")
     commands.add_parser("map", parents=[common, page], help="write a page that shows all books")
-    argv = list(sys.argv[1:] if argv is None else argv)
-    has_command = any(
-        word in ("demo", "similar", "map", "-h", "--help", "--version") for word in argv
-    )
-    return parser.parse_args(argv if has_command else ["demo", *argv])
+    return parser.parse_args(_command_first(list(sys.argv[1:] if argv is None else argv)))
+
+
+def _command_first(words):
+    """The words of a command line, the command before all options, "demo" if there is none."""
+    for i, word in enumerate(words):
+        if word in _COMMANDS and (i == 0 or words[i - 1] not in _WITH_VALUE):
+            return [word, *words[:i], *words[i + 1 :]]
+    return words if {"-h", "--help", "--version"} & {*words} else ["demo", *words]
 
 
 def _positive(text):
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, got {number}")
+    return _whole_number(text, 1)
+
+
+def _seed(text):
+    return _whole_number(text, 0, 2**32 - 1)
+
+
+def _whole_number(text, low, high=None):
+    try:
+        number = int(text)
+    except ValueError:
+        number = None
+    if number is None or number < low or (high is not None and number > high):
+        most = "" if high is None else f" and at most {high}"
+        raise argparse.ArgumentTypeError(
+            f"must be a whole number of at least {low}{most}, got {text}"
+        )
     return number
 
 
@@ -144,4 +165,8 @@ def _write_map(embedder, books, arguments):
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except BrokenPipeError:  # who reads our output has seen enough, such as head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is still to come
+        sys.exit(1)

@@ -8,7 +8,6 @@ from numbers import Integral
 import numpy as np
 from scipy.sparse import issparse
 from sklearn.utils import check_random_state, column_or_1d
-from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import validate_data
 
 from ._columns import as_floats, read_table, select_categorical
@@ -17,7 +16,7 @@ from ._links_records import LinkPairs, LinkSpec, link_matrix
 from ._numeric import learn_scaling, scale
 from ._pairs import MAX_PAIRS, learn_pairs, no_pairs
 from ._records import NetworkSpec, TrainingPlan, TrainingTable
-from ._target import read_target, refuse_missing, start_output
+from ._target import infer_type, read_target, refuse_missing, start_output
 from ._validation import check_sample_weight
 from ._vocabulary import Vocabulary
 
@@ -66,7 +65,7 @@ def learn_columns(estimator, X):
         Fitted attributes that describe the columns.
     """
     table = read_table(X)
-    validate_data(estimator, X, skip_check_array=True, reset=True)
+    validate_data(estimator, table.native, skip_check_array=True, reset=True)
     embedded = select_categorical(
         table, X, estimator.categorical_features, are_pairs=estimator.interaction == "dot"
     )
@@ -107,7 +106,7 @@ def read_columns(estimator, X):
     columns : Columns
     """
     table = read_table(X)
-    validate_data(estimator, X, skip_check_array=True, reset=False)
+    validate_data(estimator, table.native, skip_check_array=True, reset=False)
     codes = np.empty((table.n_rows, len(estimator._embedded)), np.int32, order="F")
     for j, (position, vocabulary) in enumerate(zip(estimator._embedded, estimator._vocabularies)):
         column = table.column(position)
@@ -543,12 +542,13 @@ def fit_links(estimator, X, y, sample_weight):
             device=_resolve_device(estimator.device),
             on_epoch=lambda _, record: on_epoch(record),
         )
-    vectors = [trained.left_vectors, trained.right_vectors]
-    # An entity without a link that is known: the mean over the training rows, the best guess without any fact.
-    unknown = [
-        np.average(v, axis=0, weights=np.maximum(c, 1e-9)).astype(np.float32)
-        for v, c in zip(vectors, attributes["counts_"])
-    ]
+    vectors, unknown = [trained.left_vectors, trained.right_vectors], []
+    for table, rows, counts in zip(vectors, (pairs.left, pairs.right), attributes["counts_"]):
+        is_linked = np.bincount(rows, minlength=len(table)) > 0
+        # An entity without a link that is known: the mean over the training rows, the best guess without any fact.
+        mean = np.average(table, axis=0, weights=np.where(is_linked, counts, 0)).astype(np.float32)
+        table[~is_linked] = mean
+        unknown.append(mean)
     attributes |= {
         "embeddings_": vectors,
         "unknown_vectors_": unknown,
@@ -591,7 +591,7 @@ def _read_link_values(estimator, y, n_rows):
     y = column_or_1d(_plain_target(y))
     check_length(y, n_rows)
     refuse_missing(y)
-    inferred = type_of_target(y, input_name="y")
+    inferred = infer_type(y)
     kind = estimator.target_type
     if kind not in ("auto", "binary", "continuous"):
         raise ValueError(

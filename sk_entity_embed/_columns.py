@@ -111,7 +111,8 @@ def _read_frame(X):
     if not isinstance(frame, narwhals.DataFrame):
         return None
     names = frame.columns
-    return _frame(X, frame.shape, names, lambda i: frame.get_column(names[i]).to_native())
+    native = frame.to_native()
+    return _frame(native, frame.shape, names, lambda i: frame.get_column(names[i]).to_native())
 
 
 def _frame(native, shape, names, column):

@@ -71,7 +71,8 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
     n_components : int, dict or "auto", default="auto"
         Width of the vectors, for all columns or as a dict from column to width. "auto": the fourth root of the number
         of categories, rounded up, or, for K > 2 classes, K - 1 where that is more and no more than the square root; at
-        most 10. For "dot" 50. Never more than there are categories ("dot": in the larger column).
+        most 10, and less than there are categories. For "dot" 50. Never more than there are categories ("dot": in the
+        larger column).
     target_type : {"auto", "continuous", "binary", "multiclass", "multilabel"}, default="auto"
         What ``y`` is. "auto" follows scikit-learn's ``type_of_target``, for which whole numbers are classes: amounts
         in whole numbers need "continuous". "dot" takes 0 and 1 (or -1 and 1) for non-links and links, other numbers for
@@ -438,7 +439,7 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
     def _assemble(self, columns):
         """Output for rows that were not trained on."""
         width, n_numeric = sum(self.n_components_), columns.numeric.shape[1]
-        if self.add_prediction and self.interaction == "mlp":
+        if self.add_prediction and not self._is_of_pairs:
             vectors, raw = self._ask(columns)
             return self._join(vectors, columns, raw)
         out = np.empty((len(columns.codes), width + n_numeric), dtype=np.float32)
@@ -512,7 +513,7 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         names = check_feature_names_in(self, input_features)
         out = output_names(names, self._embedded, self.n_components_, self._numeric)
-        if self.add_prediction and self.interaction == "mlp":
+        if self.add_prediction and not self._is_of_pairs:
             out += Target(**self._target).column_names()
         refuse_repeated(out)
         return np.asarray(out, dtype=object)
@@ -594,8 +595,8 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         """Give vectors to entities that were not in `fit`, from their links alone.
 
         A vector solves the least squares that the fit solved for known entities, so an entity of the first column with
-        the links it had in `fit` gets the vector it has. For the second column it gets a slightly other one: its
-        table was solved last but one, and polished. Needs ``interaction="dot"`` and the exact solver.
+        the links it had in `fit`, all of weight 1, gets the vector it has. For the second column it gets a slightly
+        other one: its table was solved last but one, and polished. Needs ``interaction="dot"`` and the exact solver.
 
         Parameters
         ----------
@@ -634,9 +635,10 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         return self.embeddings_[j] if j == 0 or solved_right is None else solved_right
 
     def _check_exact(self):
-        if self.interaction != "dot" or vars(self).get("_links") is None:
-            solver = self.solver_ if self.interaction == "dot" else None
-            got = f"interaction={self.interaction!r}" + (f", solver {solver!r}" if solver else "")
+        if vars(self).get("_links") is None:
+            got = "interaction='mlp'"
+            if self._is_of_pairs:
+                got = f"interaction='dot', solver {self.solver_!r}"
             raise ValueError(
                 "This needs vectors that the exact solver learned from links: interaction='dot', solver 'exact'; "
                 f"got {got}."
@@ -837,7 +839,7 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
             metric = metric or self.metric
             searcher = self._searcher(j, metric)
         else:
-            if self.interaction != "dot":
+            if not self._is_of_pairs:
                 raise ValueError(
                     "among= compares vectors of two columns, which only interaction='dot' puts into one space."
                 )
@@ -865,7 +867,7 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
     def _column(self, column, argument="column"):
         """Position among the embedded columns; an error names the argument."""
         if column is None:
-            if len(self._embedded) == 1 or self.interaction == "dot":
+            if len(self._embedded) == 1 or self._is_of_pairs:
                 return 0
             raise ValueError(
                 f"Several columns are embedded: give column=, one of {self.categorical_features_}."
@@ -894,13 +896,22 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         left = np.hstack([source.vectors, own, np.ones_like(own)])
         bias = self.biases_[k][:, None]
         right = np.hstack([target.vectors, np.ones_like(bias), bias])
-        searcher = self._cached(("scores", k), lambda: make_searcher(right, "dot", self.index))
+        searcher = self._cached_searcher(("scores", k), right, "dot")
         return replace(source, vectors=left), replace(target, vectors=right), searcher
 
     def _searcher(self, j, metric):
-        return self._cached(
-            ("searcher", j, metric), lambda: make_searcher(self.embeddings_[j], metric, self.index)
+        return self._cached_searcher(("searcher", j, metric), self.embeddings_[j], metric)
+
+    def _cached_searcher(self, key, vectors, metric):
+        # `index` may have been set since: it is the searcher's, and no matter of the fit.
+        index = self.index
+        kept_for, searcher = self._cached(
+            key, lambda: (index, make_searcher(vectors, metric, index))
         )
+        if kept_for is not index:
+            searcher = make_searcher(vectors, metric, index)
+            self._cache[key] = index, searcher
+        return searcher
 
     def _cached(self, key, make):
         """What `make` gives, kept until the next fit and left out of pickles."""
@@ -908,6 +919,11 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         if key not in cache:
             cache[key] = make()
         return cache[key]
+
+    @property
+    def _is_of_pairs(self):
+        """Whether the last fit was one of pairs, whatever `interaction` says by now."""
+        return "solver_" in vars(self)
 
     # -- persistence -------------------------------------------------------------------------------
 
@@ -966,6 +982,11 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
             widths = embedder.n_components_
             shapes = [v.shape for v in [*embedder.embeddings_, *embedder.unknown_vectors_]]
             expected = [(len(v.categories), w) for v, w in zip(vocabularies, widths, strict=True)]
+            positions = sorted([*embedder._embedded, *embedder._numeric])
+            if positions != list(range(embedder.n_features_in_)):
+                raise ValueError(f"columns {positions} of {embedder.n_features_in_}")
+            if len(embedder.categorical_features_) != len(vocabularies):
+                raise ValueError(f"embedded columns {embedder.categorical_features_}")
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{path} is damaged: {error!r}.") from error
         if shapes != expected + [(w,) for w in widths]:

@@ -133,7 +133,7 @@ def read_target(y, *, target_type="auto", loss="auto", quantile=0.5, sample_weig
     """
     refuse_missing(y)
     kind = target_type
-    inferred = None if kind == "continuous" else _type_of_target(y)
+    inferred = None if kind == "continuous" else infer_type(y)
     if kind == "auto":
         if inferred not in _KINDS:
             raise ValueError(
@@ -161,7 +161,8 @@ def read_target(y, *, target_type="auto", loss="auto", quantile=0.5, sample_weig
     return _read_numbers(y, kind, loss, quantile, sample_weight)
 
 
-def _type_of_target(y):
+def infer_type(y):
+    """scikit-learn's ``type_of_target``, without NumPy's warning of very large numbers."""
     with np.errstate(invalid="ignore"):  # it casts numbers to integers, however large they are
         return type_of_target(y, input_name="y")
 

@@ -3,6 +3,7 @@
 import pickle
 
 import joblib
+import narwhals as nw
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -337,11 +338,15 @@ def test_frames_of_every_library_agree(shops, fitted):
     """pandas, polars and Arrow; the order and types of the columns are theirs."""
     pa = pytest.importorskip("pyarrow")
     X, y = shops
-    for frame in (pl.from_pandas(X), pa.Table.from_pandas(X, preserve_index=False)):
+    table = pa.Table.from_pandas(X, preserve_index=False)
+    frames = (pl.from_pandas(X), table, table.to_batches()[0], nw.from_native(pl.from_pandas(X)))
+    for frame in frames:
         # NaN in a float column of polars is a number; make it missing as the others have it.
         other = EntityEmbedder(**PLAIN).fit(frame, y)
         assert same_state(other, fitted)
         np.testing.assert_array_equal(other.transform(frame), fitted.transform(X))
+        with pytest.raises(ValueError, match="feature names should match"):
+            other.transform(frame.select(["item", "shop", "price"]))
 
 
 def test_array_and_frame_agree(shops):

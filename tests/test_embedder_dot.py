@@ -231,6 +231,36 @@ def test_weights_are_confidence(pairs):
     assert score(20.0) > score(1.0) > score(0.05)
 
 
+def test_an_entity_without_a_known_link_is_like_an_unknown_one():
+    """Its links are all too rare: the best guess is the mean of the others, and it is no part of that."""
+    lonely = [("lonely", f"rare {i}") for i in range(4)]
+    others = [(f"b{i}", f"l{j}") for i in range(10) for j in range(i % 4, i % 4 + 3)]
+    both = make(min_frequency=2).fit(pd.DataFrame(lonely + others, columns=["b", "l"]))
+    np.testing.assert_array_equal(both.embedding("b").loc["lonely"], both.unknown_vectors_[0])
+    alone = make(min_frequency=2).fit(pd.DataFrame(others, columns=["b", "l"]))
+    np.testing.assert_allclose(both.unknown_vectors_[0], alone.unknown_vectors_[0], rtol=0.01)
+
+
+def test_methods_follow_what_was_fitted(pairs):
+    """Not what `interaction` was set to since; `index` is no matter of the fit and counts at once."""
+    pairs = pairs[0]
+    embedder = make().fit(pairs)
+    out, names = embedder.transform(pairs), embedder.get_feature_names_out().tolist()
+    found = embedder.kneighbors(return_distance=False)
+    embedder.set_params(interaction="mlp", add_prediction=True)
+    np.testing.assert_array_equal(embedder.transform(pairs), out)
+    assert embedder.get_feature_names_out().tolist() == names
+    np.testing.assert_array_equal(embedder.kneighbors(return_distance=False), found)
+    with pytest.raises(TypeError, match="index must be"):
+        embedder.set_params(index="x").kneighbors()
+    network = make(interaction="mlp", max_epochs=1).fit(pairs, np.arange(len(pairs)) * 0.1)
+    network.set_params(interaction="dot")
+    with pytest.raises(ValueError, match="got interaction='mlp'"):
+        network.explain("a", "b")
+    with pytest.raises(ValueError, match="Several columns are embedded"):
+        network.kneighbors()
+
+
 def test_rare_entities_have_no_vector_of_their_own(pairs):
     """min_frequency: their pairs teach nothing, and a look-up says why."""
     X = pd.concat([pairs[0], pd.DataFrame({"book": ["rare"], "link": ["link 00"]})])

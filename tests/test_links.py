@@ -223,6 +223,18 @@ def test_ctrl_c_while_polishing_leaves_the_solved_table(monkeypatch):
     np.testing.assert_array_equal(trained.left_vectors, whole.left_vectors)
 
 
+def test_ctrl_c_while_choosing_the_penalty_leaves_one_sweep(monkeypatch):
+    """However many were asked for."""
+
+    def interrupted(*arguments):
+        return *choose_penalty(*arguments)[:2], True
+
+    monkeypatch.setattr("sk_entity_embed._torch._links.choose_penalty", interrupted)
+    with pytest.warns(ConvergenceWarning, match="interrupted after 1 full epoch"):
+        trained = train_links(block_pairs(), LinkSpec(n_components=4, max_epochs=30), seed=0)
+    assert trained.n_epochs == 1
+
+
 SPECS = {
     "exact": LinkSpec(n_components=8),
     "softmax": LinkSpec(n_components=8, solver="sgd"),

@@ -56,6 +56,25 @@ def test_a_title_needs_no_quotes(words, titles, ndjson, capsys):
     assert [line.split(" (")[0].removeprefix("Nearest to ") for line in found] == titles
 
 
+def test_a_command_may_come_after_its_options(ndjson, tmp_path, monkeypatch, capsys):
+    """And a file may be called like one."""
+    monkeypatch.chdir(tmp_path)
+    assert main(["--data", ndjson, "-n", "2", "--out", "map"]) == 0
+    assert "Drawing the map" in capsys.readouterr().out
+    assert (tmp_path / "map").exists()
+    assert main(["--data", ndjson, "similar", "sea book 1"]) == 0
+    assert "Nearest to sea book 1" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "words", [["-n", "x"], ["-n", "0"], ["--seed", "-1"], ["--seed", str(2**32)]]
+)
+def test_numbers_out_of_range_are_told(words, capsys):
+    with pytest.raises(SystemExit):
+        main(["similar", "Dune", *words])
+    assert f"must be a whole number of at least {'01'['-n' in words]}" in capsys.readouterr().err
+
+
 def test_a_missing_folder_is_told_before_training(tmp_path, ndjson, capsys):
     assert main(["map", "--data", ndjson, "--out", str(tmp_path / "none" / "page.html")]) == 1
     printed = capsys.readouterr()

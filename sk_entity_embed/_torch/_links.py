@@ -163,10 +163,11 @@ def _train_exact(pairs, spec, loss, seed, device, diary):
         penalty, v, interrupted = choose_penalty(
             links, targets, d, rng, generator, device, spec.negative_weight, relaxation
         )
-        n_sweeps = 1 if interrupted else n_sweeps
     if v is None:
         v = start_table(pairs.n_right, d, generator, device)
-    if spec.max_epochs != "auto":
+    if interrupted:
+        n_sweeps = 1
+    elif spec.max_epochs != "auto":
         n_sweeps = spec.max_epochs
     left, right = both_sides(links, targets, d, device)
 
