@@ -70,8 +70,8 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         columns must be numeric: they are context for the network and pass through `transform` unchanged, as float32.
     n_components : int, dict or "auto", default="auto"
         Width of the vectors, for all columns or as a dict from column to width. "auto": the fourth root of the number
-        of categories, rounded up, or, for K > 2 classes, K - 1 where that is more and no more than the square root; at
-        most 10, and less than there are categories. For "dot" 50. Never more than there are categories ("dot": in the
+        of categories, rounded up, or the number of classes less one, up to the square root, where that is more; at most
+        10, and less than there are categories. For "dot" 50. Never more than there are categories ("dot": in the
         larger column).
     target_type : {"auto", "continuous", "binary", "multiclass", "multilabel"}, default="auto"
         What ``y`` is. "auto" follows scikit-learn's ``type_of_target``, for which whole numbers are classes: amounts
