@@ -198,6 +198,10 @@ def most_similar(
     rows = rows_of(source, _as_names(entities))
     away = rows_of(source, _as_names(negative, none=()))
     points = _query_points(source.vectors, rows, away, metric, combine)
+    if len(away) and not points.any(axis=1).all():
+        raise ValueError(
+            "negative takes away all there is of an entity: nothing is left to search by."
+        )
     own = [rows] if combine else list(rows[:, None])
     allowed, left_out = _choices(target, candidates, exclude, own, away, same_column)
     search = _search_by_name(target, popularity, metric, searcher)

@@ -285,6 +285,8 @@ def test_strange_requests_are_refused(books):
         most_similar(books, "Dune", metric="l1")
     with pytest.raises(ValueError, match="popularity works with the metrics 'cosine' and 'dot'"):
         most_similar(books, "Dune", metric="euclidean", popularity=1)
+    with pytest.raises(ValueError, match="nothing is left to search by"):
+        most_similar(books, "Dune", negative="Dune")
     for popularity in ("much", np.nan):
         with pytest.raises(ValueError, match="popularity must be a finite number"):
             most_similar(books, "Dune", popularity=popularity)
