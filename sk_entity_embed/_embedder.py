@@ -922,8 +922,8 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
 
     @property
     def _is_of_pairs(self):
-        """Whether the last fit was one of pairs, whatever `interaction` says by now."""
-        return "solver_" in vars(self)
+        """Whether the last fit was one of pairs, whatever `interaction` says by now: it left no network's target."""
+        return "_target" not in vars(self)
 
     # -- persistence -------------------------------------------------------------------------------
 

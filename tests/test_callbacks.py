@@ -214,3 +214,15 @@ def test_grid_search_passes_callbacks_on():
     regressor = EntityEmbeddingRegressor(**PAIRED).set_callbacks(monitor)
     search = GridSearchCV(regressor, {"n_components": [1, 2]}, cv=2).fit(X, Y)
     assert search.best_params_["n_components"] in (1, 2)
+
+
+def test_callbacks_see_the_fit_that_runs():
+    """An embedder that was fitted on pairs before shows the network of this fit, its prediction included."""
+    embedder = EntityEmbedder(interaction="dot", n_components=4, max_epochs=1).fit(make_pairs()[0])
+    embedder.set_params(**PLAIN, interaction="mlp", n_components="auto", add_prediction=True)
+    recorder = Recorder()
+    embedder.set_callbacks(recorder).fit(X, Y)
+    assert recorder.fitted
+    for fitted in recorder.fitted:
+        assert fitted.transform(X).shape == embedder.transform(X).shape
+        assert fitted.get_feature_names_out()[-1] == "prediction"
