@@ -361,17 +361,17 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         if fitted.fold is None:
             return self._assemble(columns)
         codes, tables, fold = columns.codes, fitted.network.tables, fitted.fold
-        if not self.add_prediction:
-            vectors = out_of_fold_vectors(tables, codes, fold)
-            return self._join(round_to_noise(vectors, tables, codes), columns, None)
-        inputs = out_of_fold_vectors(tables, np.hstack([codes, self._encode_pairs(codes)]), fold)
-        numeric = scale(columns.numeric, self._scaling)
-        raw = np.empty((len(inputs), self._target["n_outputs"]), dtype=np.float32)
-        for k in range(int(fold.max()) + 1):
-            rows = fold == k
-            raw[rows] = forward(self._head, inputs[rows], numeric[rows], body=k)
+        if self.add_prediction:
+            codes = np.hstack([codes, self._encode_pairs(codes)])
+        inputs, raw = out_of_fold_vectors(tables, codes, fold), None
+        if self.add_prediction:
+            numeric = scale(columns.numeric, self._scaling)
+            raw = np.empty((len(inputs), self._target["n_outputs"]), dtype=np.float32)
+            for k in range(int(fold.max()) + 1):
+                rows = fold == k
+                raw[rows] = forward(self._head, inputs[rows], numeric[rows], body=k)
         vectors = inputs[:, : sum(self.n_components_)]
-        return self._join(round_to_noise(vectors, tables, codes), columns, raw)
+        return self._join(round_to_noise(vectors, tables, columns.codes), columns, raw)
 
     def _fit(self, X, y, sample_weight, params, method, owner=None):
         """Fit, and give what `fit_transform` needs. `owner` is the predictor whose callbacks are called."""
@@ -903,14 +903,13 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         return self._cached_searcher(("searcher", j, metric), self.embeddings_[j], metric)
 
     def _cached_searcher(self, key, vectors, metric):
+        kept = self._cached("searchers", dict)
+        index, searcher = kept.get(key, (None, None))
         # `index` may have been set since: it is the searcher's, and no matter of the fit.
-        index = self.index
-        kept_for, searcher = self._cached(
-            key, lambda: (index, make_searcher(vectors, metric, index))
-        )
-        if kept_for is not index:
+        if searcher is None or index is not self.index:
+            index = self.index
             searcher = make_searcher(vectors, metric, index)
-            self._cache[key] = index, searcher
+            kept[key] = index, searcher
         return searcher
 
     def _cached(self, key, make):
@@ -983,12 +982,14 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
             shapes = [v.shape for v in [*embedder.embeddings_, *embedder.unknown_vectors_]]
             expected = [(len(v.categories), w) for v, w in zip(vocabularies, widths, strict=True)]
             positions = sorted([*embedder._embedded, *embedder._numeric])
-            if positions != list(range(embedder.n_features_in_)):
-                raise ValueError(f"columns {positions} of {embedder.n_features_in_}")
-            if len(embedder.categorical_features_) != len(vocabularies):
-                raise ValueError(f"embedded columns {embedder.categorical_features_}")
+            every, names = range(embedder.n_features_in_), [*embedder.categorical_features_]
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{path} is damaged: {error!r}.") from error
+        if positions != [*every] or len(names) != len(vocabularies):
+            raise ValueError(
+                f"{path} is damaged: columns {positions} of {len(every)}, {len(vocabularies)} vocabularies for the "
+                f"embedded {names}."
+            )
         if shapes != expected + [(w,) for w in widths]:
             raise ValueError(
                 f"{path} is damaged: vectors of shapes {shapes}, expected {expected} and one more of each for unknown."

@@ -408,7 +408,6 @@ class IndexSearcher:
     """
 
     def __init__(self, exact, index):
-        check_index(index)
         self.exact = exact
         self.metric = exact.metric
         self.vectors = exact.vectors
@@ -486,6 +485,7 @@ def make_searcher(vectors, metric="cosine", index=None):
     TypeError
         If `index` is something else.
     """
+    check_index(index)
     exact = Searcher(vectors, metric)
     if index is None or (isinstance(index, str) and index == "exact"):
         return exact

@@ -9,12 +9,12 @@ from sklearn.base import BaseEstimator, ClassifierMixin, MultiOutputMixin, Regre
 from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping
-from sklearn.utils.multiclass import check_classification_targets, type_of_target
+from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from ._base import read_weights
 from ._embedder import EntityEmbedder
-from ._target import Target, plain_labels, refuse_missing
+from ._target import Target, infer_type, plain_labels, refuse_missing
 from ._validation import Interval, StrOptions, fit_context, raise_for_params
 
 _SHARED = (
@@ -308,13 +308,14 @@ class EntityEmbeddingClassifier(ClassifierMixin, _NetworkPredictor):
         y = y.toarray() if issparse(y) else np.asarray(plain_labels(y))
         refuse_missing(y)
         check_classification_targets(y)
-        if type_of_target(y) == "multiclass-multioutput":
-            raise ValueError(
-                f"y has {y.shape[1]} columns of classes, expected one column or a multilabel indicator of 0 and 1. "
-                "sklearn.multioutput.MultiOutputClassifier fits a classifier for each column."
-            )
-        kind = "multilabel" if y.ndim == 2 and y.shape[1] > 1 else "auto"
-        if kind == "auto":
+        if y.ndim == 2 and y.shape[1] > 1:
+            kind = "multilabel"
+            if infer_type(y) != "multilabel-indicator":
+                raise ValueError(
+                    f"y has {y.shape[1]} columns of classes, expected one column or a multilabel indicator of 0 and 1. "
+                    "sklearn.multioutput.MultiOutputClassifier fits a classifier for each column."
+                )
+        else:
             y = column_or_1d(y, warn=True)
             kind = "binary" if len(np.unique(y)) <= 2 else "multiclass"
         weight = sample_weight

@@ -70,7 +70,7 @@ class Target:
         prediction : ndarray
             Multilabel: the probability of each label.
         """
-        raw = raw.astype(np.float64)
+        raw = np.asarray(raw, dtype=np.float64)
         if self.kind == "continuous":
             if self.loss == "poisson":
                 prediction = np.exp(raw) * self.scale

@@ -331,7 +331,9 @@ class _Training:
         """Weighted mean loss of rows, given by fold: each with the table and body that have not seen its label."""
         total = mass = 0.0
         for k, rows in enumerate(rows_of_folds):
-            for part in rows.split(1 << 14) if len(rows) else ():
+            if not len(rows):  # of few rows that are scored, none need be in this fold
+                continue
+            for part in rows.split(1 << 14):
                 cells, target, numeric, weight = self._fetch(part.unsqueeze(0))
                 table = torch.tensor([k], device=self.device)
                 own = cells if self.alias is None else self._own_rows(cells, table)
