@@ -1,5 +1,9 @@
-"""Where files go: looked at before any work is spent on what they will hold."""
+"""Where files go: looked at before any work is spent on what they will hold, then written whole."""
 
+import os
+import secrets
+import stat
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -53,11 +57,40 @@ def folder_path(folder):
     return folder
 
 
+@contextmanager
+def draft_of(path):
+    """Give the path of an empty draft, which takes the place of `path` if the block ends well.
+
+    A link stays a link: what it leads to is written. A file that was there keeps its mode.
+
+    Parameters
+    ----------
+    path : Path
+        From `file_path`.
+
+    Yields
+    ------
+    draft : Path
+        In the same folder as the file, so that the one can replace the other in one step.
+    """
+    path = Path(os.path.realpath(path))
+    draft = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}.tmp")
+    try:
+        draft.touch(exist_ok=False)
+        mode = stat.S_IMODE((path if path.exists() else draft).stat().st_mode)
+        yield draft
+        draft.chmod(mode)
+        os.replace(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
 def _in_a_folder(path):
     path = Path(path)
-    if not path.parent.is_dir():
+    folder = (Path(os.path.realpath(path)) if path.is_symlink() else path).parent
+    if not folder.is_dir():
         raise FileNotFoundError(
-            f"Cannot write {str(path)!r}: the folder {str(path.parent)!r} does not exist. Create it first, or name "
+            f"Cannot write {str(path)!r}: the folder {str(folder)!r} does not exist. Create it first, or name "
             "another path."
         )
     return path

@@ -5,15 +5,13 @@ as ``{"__type__": ..., ...}``.
 """
 
 import json
-import os
-import tempfile
 from pathlib import Path
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from ._paths import file_path
+from ._paths import draft_of, file_path
 
 FORMAT = "sk_entity_embed"
 VERSION = 1
@@ -50,18 +48,8 @@ def write(path, class_name, content):
             "strings, None, dates and arrays of these. Use pickle or joblib for this object."
         ) from None
     metadata = {"format": FORMAT, "version": str(VERSION), "class": class_name, "content": header}
-    # A temporary name first: a failure half-way leaves an older file as it was.
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".tmp")
-    os.close(handle)
-    try:
-        save_file(tensors, name, metadata=metadata)
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(name, 0o666 & ~mask)  # mkstemp's file is private
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
-        raise
+    with draft_of(path) as draft:
+        save_file(tensors, draft, metadata=metadata)
 
 
 def read(path, class_name):

@@ -1,6 +1,8 @@
 """A folder that is not there is told by the user's own path, before any work is done."""
 
+import os
 import re
+import stat
 
 import pytest
 from _fake_embedder import make_books
@@ -33,6 +35,33 @@ def test_a_missing_folder_is_named(write, embedder, tmp_path):
     with pytest.raises(FileNotFoundError, match=told):
         write(embedder, path)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links and modes as POSIX has them")
+@pytest.mark.parametrize("name", ["save", "EmbeddingMap.save", "write_word_vectors"])
+def test_a_link_stays_a_link_and_a_file_keeps_its_mode(name, embedder, tmp_path):
+    """What a link leads to is written, there or not; no draft is left beside either."""
+    (tmp_path / "store").mkdir()
+    target, link = tmp_path / "store" / "file", tmp_path / "link"
+    link.symlink_to(target)
+    for mode in (None, 0o640):  # the first time there is no file
+        if mode is not None:
+            target.write_text("old")
+            target.chmod(mode)
+        WRITERS[name](embedder, link)
+        assert link.is_symlink()
+        assert target.stat().st_size > 100
+        assert mode is None or stat.S_IMODE(target.stat().st_mode) == mode
+    assert [path.name for path in (tmp_path / "store").iterdir()] == ["file"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "store"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links as POSIX has them")
+def test_a_link_to_nowhere_is_told_where_it_leads(tmp_path):
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "none" / "file")
+    with pytest.raises(FileNotFoundError, match=rf"Cannot write '{link}': the folder '.*none'"):
+        embedding_map(make_books(5, 2)[0], link, method=None)
 
 
 @pytest.mark.parametrize("name", ["save", "embedding_map", "write_word_vectors"])

@@ -14,9 +14,7 @@ import gzip
 import hashlib
 import html
 import json
-import os
 import re
-import secrets
 import warnings
 from importlib import resources
 from numbers import Integral
@@ -25,7 +23,7 @@ import numpy as np
 from sklearn.utils import check_scalar
 
 from .._entities import Attribute, one_line, read_attributes, read_color, read_entities
-from .._paths import file_path
+from .._paths import draft_of, file_path
 from .._projection import project, trustworthiness, unit_rows
 from ._common import (
     checked_coordinates,
@@ -96,13 +94,8 @@ class EmbeddingMap:
             If its folder does not exist.
         """
         path = file_path(path)
-        draft = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}.tmp")
-        try:
-            with draft.open("x", encoding="utf-8", newline="\n") as file:
-                file.write(self.html)
-            os.replace(draft, path)
-        finally:
-            draft.unlink(missing_ok=True)
+        with draft_of(path) as draft, draft.open("w", encoding="utf-8", newline="\n") as file:
+            file.write(self.html)
         self.path = path
         return path
 
