@@ -5,12 +5,16 @@ Nothing here knows an estimator's class: whatever has `categories_`, `embeddings
 """
 
 from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from numbers import Integral
 
 import numpy as np
 from sklearn.exceptions import NotFittedError
 
 MISSING = "(missing)"
 EMPTY = "(empty)"
+EXACT = 2**53  # float64 holds every whole number up to here
 _JOINERS = "\u200c\u200d"  # they hold letters of many scripts and compound emoji together
 
 
@@ -48,18 +52,27 @@ class Attribute:
 
     Of kind "category": `values` are texts, the commonest first, and `codes` number them from 1,
     0 where it is missing. Of kind "number" or "date" (milliseconds since 1970): `values` is a
-    float64 array with NaN where it is missing, and `codes` is None.
+    float64 array with NaN where it is missing, and `codes` is None. `unit` is that of a duration.
+    `integers` are whole numbers of which some are too large for float64, None where missing.
     """
 
     name: str
     kind: str
     values: list | np.ndarray
     codes: np.ndarray | None = None
+    unit: str = ""
+    integers: np.ndarray | None = None
+
+    @property
+    def title(self):
+        """The name with the unit, for those who read."""
+        return f"{self.name} ({self.unit})" if self.unit else self.name
 
     def take(self, rows):
         """The attribute of some entities."""
         if self.codes is None:
-            return replace(self, values=np.asarray(self.values)[rows])
+            integers = None if self.integers is None else self.integers[rows]
+            return replace(self, values=np.asarray(self.values)[rows], integers=integers)
         return category(self.name, self.values, self.codes[rows])
 
 
@@ -117,6 +130,8 @@ def name_of(key):
         return MISSING
     if isinstance(key, float | np.floating) and float(key).is_integer():
         return str(int(key))
+    if isinstance(key, datetime) and key.tzinfo is None:  # of pandas or of Python
+        key = key.to_datetime64() if hasattr(key, "to_datetime64") else np.datetime64(key)
     if isinstance(key, np.datetime64):
         return str(np.datetime_as_string(key, unit="auto"))
     return str(key)
@@ -183,6 +198,13 @@ def read_color(color, entities, attributes):
         return known[color]
     if isinstance(color, dict):
         color = pd.Series(color)
+    name = "color"
+    if not isinstance(color, pd.Series):  # of polars, say, it has a name but no index
+        import narwhals.stable.v2 as nw
+
+        series = nw.from_native(color, series_only=True, pass_through=True)
+        if isinstance(series, nw.Series):
+            name, color = series.name or name, _pandas_series(series).to_numpy()
     if isinstance(color, pd.Series):
         name = "color" if color.name is None else str(color.name)
         return _attribute(name, color, _rows_of(color.index, entities, "color"))
@@ -194,7 +216,7 @@ def read_color(color, entities, attributes):
             f"color has {len(color)} values for {len(entities)} entities: pass one for each, in "
             "the order of categories_, or a Series indexed by entity."
         )
-    return _attribute("color", color, np.arange(len(color)))
+    return _attribute(name, color, np.arange(len(color)))
 
 
 def category(name, values, codes):
@@ -223,7 +245,24 @@ def _as_pandas(frame):
         return frame.to_frame()
     import narwhals.stable.v2 as nw
 
-    return nw.from_native(frame, eager_only=True).to_pandas()
+    lazy = nw.from_native(frame, pass_through=True)
+    if not isinstance(lazy, nw.DataFrame):
+        collect = "Call collect() on it first." if isinstance(lazy, nw.LazyFrame) else ""
+        raise TypeError(
+            f"metadata must be a data frame in memory, got {type(frame).__name__}. {collect}".rstrip()
+        )
+    columns = {name: _pandas_series(lazy[name]) for name in lazy.columns}
+    return lazy.to_pandas().assign(**columns)
+
+
+def _pandas_series(series):
+    """A narwhals Series as pandas has it, but for whole numbers, which a gap would make floats."""
+    import pandas as pd
+
+    cells = series.to_pandas()
+    if series.dtype.is_integer() and series.null_count():
+        return pd.Series(_objects(series.to_list()), index=cells.index)
+    return cells
 
 
 def _rows_of(index, entities, what):
@@ -235,32 +274,31 @@ def _rows_of(index, entities, what):
     found = index[first].get_indexer(pd.Index(keys, dtype=keys.dtype))
     if len(entities) and len(index) and (found < 0).all():
         theirs, ours = list(index[:3]), list(entities.keys[:3])
+        ways = "Use the entities as the index"
+        if what == "metadata":
+            ways += f", or give the frame a column named {entities.column!r}"
         raise ValueError(
             f"None of the {len(entities)} entities of column {entities.column!r} (such as {ours}) "
-            f"is in the index of {what} (such as {theirs}). Use the entities as the index, or "
-            f"give the frame a column named {entities.column!r}."
+            f"is in the index of {what} (such as {theirs}). {ways}."
         )
     return np.where(found >= 0, first[found], -1) if len(first) else found
 
 
 def _attribute(name, series, rows):
     import pandas as pd
-    from pandas.api import types
 
     series = series.reset_index(drop=True).reindex(pd.Index(rows))
-    if series.dtype == object:
-        series = _inferred(series)
-    kind = series.dtype
-    if types.is_datetime64_any_dtype(kind):
-        if getattr(kind, "tz", None) is not None:
-            series = series.dt.tz_convert("UTC").dt.tz_localize(None)
-        days = series.to_numpy(dtype="datetime64[ms]")
-        return Attribute(name, "date", np.where(np.isnat(days), np.nan, days.astype(np.float64)))
-    if types.is_numeric_dtype(kind) and not types.is_bool_dtype(kind) and kind.kind != "c":
-        numbers = series.to_numpy(dtype=np.float64, na_value=np.nan)
-        return Attribute(name, "number", np.where(np.isfinite(numbers), numbers, np.nan))
-    missing = series.isna().to_numpy()
-    texts = ["" if gone else str(cell) for cell, gone in zip(series, missing)]
+    kind, cells = _inferred(series)
+    if kind == "date":
+        return Attribute(name, "date", np.where(np.isnat(cells), np.nan, cells.astype(np.float64)))
+    if kind == "duration":
+        return _duration(name, cells)
+    if kind == "number":
+        numbers = cells.to_numpy(dtype=np.float64, na_value=np.nan)
+        numbers = np.where(np.isfinite(numbers), numbers, np.nan)
+        return Attribute(name, "number", numbers, integers=_integers(cells, numbers))
+    missing = cells.isna().to_numpy()
+    texts = ["" if gone else str(cell) for cell, gone in zip(cells, missing)]
     codes, values = pd.factorize(np.array([*texts, ""], dtype=object))  # "" is there for sure
     values = list(values)
     blanks = [place for place, value in enumerate(values) if not value.strip()]
@@ -269,13 +307,67 @@ def _attribute(name, series, rows):
 
 
 def _inferred(series):
-    """Python numbers and dates in an object column as such; anything else as it is."""
+    """What the cells of a column are, and the cells in a form that fits.
+
+    "number" and "text" with a Series, "date" and "duration" with an array of milliseconds.
+    """
     import pandas as pd
     from pandas.api import types
 
-    kind = types.infer_dtype(series, skipna=True)
-    if kind in ("integer", "floating", "mixed-integer-float"):
-        return pd.to_numeric(series)
-    if kind in ("datetime64", "datetime"):
-        return pd.to_datetime(series)
-    return series
+    if isinstance(series.dtype, pd.PeriodDtype):
+        series = series.dt.to_timestamp()
+    elif isinstance(series.dtype, pd.ArrowDtype) and series.dtype.type in (date, Decimal):
+        series = series.astype(object)  # as which pandas knows them better
+    kind = series.dtype
+    if types.is_datetime64_any_dtype(kind):
+        if getattr(kind, "tz", None) is not None:
+            series = series.dt.tz_convert("UTC").dt.tz_localize(None)
+        return "date", series.to_numpy(dtype="datetime64[ms]")
+    if types.is_timedelta64_dtype(kind) or kind.kind == "m":
+        return "duration", series.to_numpy(dtype="timedelta64[ms]")
+    if types.is_numeric_dtype(kind) and not types.is_bool_dtype(kind) and kind.kind != "c":
+        return "number", series
+    if not types.is_object_dtype(kind):
+        return "text", series
+    found = types.infer_dtype(series, skipna=True)
+    if found in ("integer", "floating", "mixed-integer-float", "decimal"):
+        return "number", series
+    if found in ("datetime64", "datetime", "date", "period"):
+        return "date", np.array([_instant(cell) for cell in series], dtype="datetime64[ms]")
+    if found in ("timedelta", "timedelta64"):
+        return "duration", pd.to_timedelta(series).to_numpy(dtype="timedelta64[ms]")
+    return "text", series
+
+
+def _instant(cell):
+    """A date of any make as NumPy has it, in universal time; a period as its start."""
+    if is_missing(cell):
+        return np.datetime64("NaT", "ms")
+    cell = getattr(cell, "start_time", cell)
+    if getattr(cell, "tzinfo", None) is not None:
+        cell = cell.astimezone(UTC).replace(tzinfo=None)
+    return np.datetime64(cell, "ms")
+
+
+def _duration(name, cells):
+    """Numbers of the largest unit of which the longest duration has two."""
+    seconds = np.where(np.isnat(cells), np.nan, cells.astype(np.float64) / 1000)
+    longest = np.nanmax(np.abs(seconds), initial=0)
+    units = (("days", 86_400), ("hours", 3_600), ("minutes", 60), ("seconds", 1))
+    unit, size = next(each for each in units if longest >= 2 * each[1] or each[1] == 1)
+    return Attribute(name, "number", seconds / size, unit=unit)
+
+
+def _integers(cells, numbers):
+    """Whole numbers as they are, None where missing, if float64 cannot hold all of them."""
+    if not (np.abs(numbers) > EXACT).any() or cells.dtype.kind == "f":
+        return None
+    items = [None if np.isnan(number) else cell for cell, number in zip(cells, numbers)]
+    whole = (
+        isinstance(item, Integral | Decimal) and item == item // 1
+        for item in items
+        if item is not None
+    )
+    if not all(whole):
+        return None
+    return _objects(None if item is None else int(item) for item in items)

@@ -119,7 +119,7 @@ def _metadata_lines(entities, attributes):
     names = [one_line(name) for name in entities.names]
     if not attributes:
         return names
-    header = [one_line(str(entities.column)), *(one_line(each.name) for each in attributes)]
+    header = [one_line(str(entities.column)), *(one_line(each.title) for each in attributes)]
     cells = [names, *(_cells(each) for each in attributes)]
     return ["\t".join(row) for row in [header, *zip(*cells)]]
 
@@ -131,7 +131,14 @@ def _cells(attribute):
     if attribute.kind == "date":
         days = np.array(attribute.values, dtype="datetime64[ms]")
         return ["" if np.isnat(day) else str(day.astype("datetime64[s]")) for day in days]
-    return ["" if np.isnan(number) else f"{number:.15g}" for number in attribute.values]
+    if attribute.integers is not None:
+        return ["" if number is None else str(number) for number in attribute.integers]
+    return ["" if np.isnan(number) else _number(number) for number in attribute.values]
+
+
+def _number(number):
+    """A whole number in full, another with the digits that survive a round trip through text."""
+    return f"{number:.{17 if number.is_integer() else 15}g}"
 
 
 def _unique(words):

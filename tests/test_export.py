@@ -59,6 +59,28 @@ def test_metadata_gets_a_header(tmp_path):
         assert line.split("\t") == [name, genre, f"{row['pages']:g}", date, row["author"]]
 
 
+def test_whole_numbers_are_written_in_full(tmp_path):
+    """Beyond what float64 holds, with a gap, as floats, and as durations: each is told as it is."""
+    embedder, _ = make_books(3, 2)
+    metadata = pd.DataFrame(
+        {
+            "large": pd.array([2**60 + 1, None, 7], dtype="Int64"),
+            "digits": [1234567890123457, 2, 3],
+            "float": [1234567890123457.0, 0.1, np.nan],
+            "span": pd.to_timedelta([1, 2, 4], unit="h"),
+        },
+        index=embedder.categories_[0],
+    )
+    write_projector(tmp_path, embedder, metadata=metadata)
+    header, *lines = (line.split("\t")[1:] for line in read_lines(tmp_path / "metadata.tsv"))
+    assert header == ["large", "digits", "float", "span (hours)"]
+    assert lines == [
+        ["1152921504606846977", "1234567890123457", "1234567890123457", "1"],
+        ["", "2", "0.1", "2"],
+        ["7", "3", "", "4"],
+    ]
+
+
 def test_binary_vectors_are_little_endian_floats(tmp_path):
     embedder, _ = make_books(12, 5)
     write_projector(tmp_path, embedder, binary=True)

@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import datetime
 import gzip
 import hashlib
 import html
@@ -158,7 +159,9 @@ def test_few_entities_make_a_page(n_books):
 
 def test_every_kind_of_category_has_a_name():
     keys = [1, 2.5, 3.0, True, None, float("nan"), pd.NaT, pd.NA, np.datetime64("2020-01-02"), "x"]
+    keys += [pd.Timestamp("2020-01-02"), datetime.datetime(2020, 1, 2, 12, 30)]
     names = ["1", "2.5", "3", "True", *["(missing)"] * 4, "2020-01-02", "x"]
+    names += ["2020-01-02", "2020-01-02T12:30"]
     assert [name_of(key) for key in keys] == names
 
 
