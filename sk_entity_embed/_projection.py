@@ -67,11 +67,16 @@ def project(
         raise ValueError(
             f"method must be one of {names} or an object with fit_transform, got {method!r}."
         )
-    if method == "pca" or len(vectors) <= 3:
+    if method_used(method, len(vectors)) == "pca":
         return _pca(vectors, n_components).astype(np.float32)
     fit = {"tsne": _tsne, "opentsne": _opentsne, "umap": _umap}[method]
     points = fit(vectors, _start(vectors, n_components, seed), seed, bool(verbose))
     return np.asarray(points, dtype=np.float32)
+
+
+def method_used(method, n_rows):
+    """The name of the method that lays out so many rows: of fewer than four, each is PCA."""
+    return "pca" if n_rows <= 3 else method
 
 
 def trustworthiness(vectors, coordinates, *, n_neighbors=10, max_rows=2000, random_state=0):

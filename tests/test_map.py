@@ -157,6 +157,43 @@ def test_few_entities_make_a_page(n_books):
     assert header["nNeighbors"] == max(0, n_books - 1)
 
 
+def test_a_random_sample_is_called_one():
+    """Without counts nobody is known to be frequent."""
+    embedder, _ = make_books(60)
+    del embedder.counts_
+    with pytest.warns(UserWarning, match="20 randomly drawn of 60"):
+        page = embedding_map(embedder, method="pca", max_entities=20)
+    assert unpack(page)[0]["count"] is None
+
+
+def test_the_page_names_the_projection_that_was_made():
+    """Three entities are too few for t-SNE, and PCA lays them out."""
+    for n_books, name in ((3, "PCA"), (5, "t-SNE")):
+        assert unpack(embedding_map(make_books(n_books, 4)[0]))[0]["method"] == name
+
+
+def test_numbers_are_told_as_exactly_as_they_are_known():
+    """Whole numbers beyond 2**53 as text, floats of that size not digit by digit, times to the second."""
+    names = ["a", "b", "c"]
+    metadata = pd.DataFrame(
+        {
+            "large": pd.array([2**60 + 1, None, 7], dtype="Int64"),
+            "float": [1e20, 2.0, 3.0],
+            "year": [1990, 2000, 2010],
+            "day": pd.to_datetime(["2020-01-03", None, "2021-01-01"]),
+            "time": pd.to_datetime(["2020-01-03 10:20:30", None, "2021-01-01 00:00:00"]),
+        },
+        index=names,
+    )
+    header, _ = unpack(embedding_map(FakeEmbedder(names, np.eye(3)), metadata=metadata))
+    columns = {column["name"]: column for column in header["columns"]}
+    assert columns["large"]["texts"] == ["1,152,921,504,606,846,977", None, "7"]
+    assert not columns["float"]["whole"]
+    assert columns["year"]["whole"]
+    assert columns["year"]["years"]
+    assert (columns["day"]["step"], columns["time"]["step"]) == (86_400_000, 1000)
+
+
 def test_every_kind_of_category_has_a_name():
     keys = [1, 2.5, 3.0, True, None, float("nan"), pd.NaT, pd.NA, np.datetime64("2020-01-02"), "x"]
     keys += [pd.Timestamp("2020-01-02"), datetime.datetime(2020, 1, 2, 12, 30)]
@@ -227,7 +264,9 @@ def test_a_notebook_shows_the_page_in_a_sandbox():
         ({"color": "genre"}, "no column of metadata"),
         ({"method": np.zeros((5, 4))}, r"shape \(5, 2 or 3\), got \(5, 4\)"),
         ({"n_components": 4}, "n_components must be 2 or 3"),
+        ({"n_components": ()}, "n_components must be 2 or 3"),
         ({"max_entities": 0}, "max_entities == 0, must be >= 1"),
+        ({"n_neighbors": -1}, "n_neighbors == -1, must be >= 0"),
     ],
 )
 def test_mistakes_are_explained(params, message):
@@ -606,6 +645,36 @@ def test_nothing_but_empty_states(visit, tmp_path):
     tab.click("#starts button")
     assert chosen(tab) == "Emma"
     assert "nothing else" in tab.inner_text("#alone")
+
+
+def test_what_was_left_out_and_how_finely_things_are_known(visit, tmp_path):
+    """No neighbours asked for, a random sample, large numbers, times: all on one page."""
+    n = 12
+    embedder = FakeEmbedder([f"Book {i}" for i in range(n)], np.eye(n))
+    metadata = pd.DataFrame(
+        {"key": 2**60 + np.arange(n), "seen": pd.Timestamp("2020-01-03 10:20:30")},
+        index=embedder.categories_[0],
+    )
+    path = tmp_path / "page.html"
+    with pytest.warns(UserWarning, match="randomly drawn"):
+        embedding_map(
+            embedder,
+            path,
+            metadata=metadata,
+            method="pca",
+            n_neighbors=0,
+            max_entities=10,
+            color="key",
+        )
+    tab = visit(path)
+    assert tab.inner_text("#facts") == "10 of 12, drawn at random"
+    assert "nearest" not in tab.inner_text("#invite")
+    assert "neighbours" not in tab.inner_text("#foot")
+    assert tab.inner_text("#low") == "1.15e+18"
+    tab.evaluate("entityMap.choose(0)")
+    i = int(chosen(tab).removeprefix("Book "))
+    assert f"key\n{2**60 + i:,}\nseen\n2020-01-03 10:20:30" in tab.inner_text("#details")
+    assert tab.inner_text("#alone") == "Neighbours were left out of this page."
 
 
 def test_without_webgl_a_plain_canvas_paints(browser, books_page):

@@ -293,6 +293,13 @@ def test_few_entities_can_be_drawn(n_books):
     assert len(bars.bars_) == n_books - 1
 
 
+@pytest.mark.parametrize(("n_books", "name"), [(3, "PCA"), (4, "t-SNE")])
+def test_axes_name_the_projection_that_was_made(n_books, name):
+    """Three entities are too few for t-SNE, and PCA lays them out."""
+    display = draw(make_books(n_books, 3)[0], method="tsne")
+    assert display.ax_.get_xlabel() == f"{name} 1"
+
+
 def test_no_entity_cannot_be_drawn():
     with pytest.raises(ValueError, match="has no entities to show"):
         draw(FakeEmbedder([], np.zeros((0, 2))))

@@ -3,6 +3,7 @@
 import numpy as np
 
 from .._entities import is_missing
+from .._projection import method_used
 
 _NAMES = {"tsne": "t-SNE", "opentsne": "t-SNE", "pca": "PCA", "umap": "UMAP"}
 
@@ -60,10 +61,10 @@ def score_label(metric):
     return {"cosine": "cosine similarity", "dot": "dot product", "euclidean": "distance"}[metric]
 
 
-def method_name(method):
-    """How a projection is called in a picture; empty where it is not known."""
+def method_name(method, n_rows):
+    """How the projection of so many rows is called in a picture; empty where it is not known."""
     if isinstance(method, str):
-        return _NAMES[method]
+        return _NAMES[method_used(method, n_rows)]
     return "" if isinstance(method, np.ndarray) else type(method).__name__
 
 

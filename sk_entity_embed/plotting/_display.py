@@ -212,7 +212,7 @@ class EmbeddingDisplay:
             insist=insist,
             size_by_count=size_by_count,
             trustworthiness=truth,
-            method=method_name(method),
+            method=method_name(method, len(entities)),
         )
         return display.plot(ax=ax, **plot_params)
 

@@ -22,7 +22,7 @@ from numbers import Integral
 import numpy as np
 from sklearn.utils import check_scalar
 
-from .._entities import Attribute, one_line, read_attributes, read_color, read_entities
+from .._entities import EXACT, Attribute, one_line, read_attributes, read_color, read_entities
 from .._paths import draft_of, file_path
 from .._projection import project, trustworthiness, unit_rows
 from ._common import (
@@ -33,6 +33,8 @@ from ._common import (
     score_label,
     uses_unit_rows,
 )
+
+_STEPS = (86_400_000, 60_000, 1000)  # milliseconds of a day, a minute and a second
 
 
 class EmbeddingMap:
@@ -168,7 +170,7 @@ def embedding_map(
         for themselves.
 
     n_neighbors : int, default=10
-        How many neighbours a click lists.
+        How many neighbours a click lists; 0 leaves them out.
 
     metric : {"cosine", "dot", "euclidean"}, default=None
         What is near. None: the embedder's own.
@@ -177,7 +179,8 @@ def embedding_map(
         Same number, same page.
 
     max_entities : int, default=200_000
-        Of more, the most frequent are kept; the page says so, and a warning.
+        Of more, the most frequent are kept (some at random, where an embedder has no `counts_`);
+        the page says so, and a warning.
 
     verbose : bool, default=False
         Whether t-SNE and UMAP print their progress.
@@ -192,8 +195,8 @@ def embedding_map(
     FileNotFoundError
         If the folder of `path` does not exist; nothing is computed then.
     ValueError
-        If the column or a colour is unknown, no row of `metadata` belongs to any entity, or
-        coordinates have the wrong shape.
+        If the column or a colour is unknown, no row of `metadata` belongs to any entity,
+        coordinates have the wrong shape, or a number is out of its range.
 
     See Also
     --------
@@ -202,6 +205,10 @@ def embedding_map(
     """
     path = None if path is None else file_path(path)
     check_scalar(max_entities, "max_entities", Integral, min_val=1)
+    check_scalar(n_neighbors, "n_neighbors", Integral, min_val=0)
+    dimensions = sorted(set(np.atleast_1d(n_components).tolist()))
+    if not dimensions or not set(dimensions) <= {2, 3}:
+        raise ValueError(f"n_components must be 2 or 3 or (2, 3), got {n_components!r}.")
     everyone = read_entities(embedder, column)
     attributes, first = _attributes(everyone, metadata, color)
     rows = _chosen(everyone, max_entities, random_state)
@@ -211,7 +218,7 @@ def embedding_map(
     metric = metric_of(embedder, metric)
     normalize = uses_unit_rows(embedder, metric)
     points = _coordinates(
-        entities, everyone, rows, method, n_components, normalize, random_state, verbose
+        entities, everyone, rows, method, dimensions, normalize, random_state, verbose
     )
     vectors = unit_rows(entities.vectors) if normalize else entities.vectors
     trust = {d: trustworthiness(vectors, xy) for d, xy in points.items()}
@@ -222,7 +229,7 @@ def embedding_map(
     title = one_line(str(title))
     header = {
         "title": title,
-        "method": method_name(method),
+        "method": method_name(method, len(entities)),
         "metric": score_label(metric),
         "nComponents": everyone.vectors.shape[1],
         "nShown": len(entities),
@@ -273,12 +280,13 @@ def _attributes(entities, metadata, color):
 
 
 def _chosen(entities, max_entities, random_state):
-    """Rows to show: all, or the most frequent, equals drawn by lot."""
+    """Rows to show: all, or the most frequent, equals drawn by lot; all by lot without counts."""
     n = len(entities)
     if n <= max_entities:
         return np.arange(n)
+    which = "randomly drawn" if entities.counts is None else "most frequent"
     warnings.warn(
-        f"The map shows the {max_entities:,} most frequent of {n:,} entities (max_entities).",
+        f"The map shows the {max_entities:,} {which} of {n:,} entities (max_entities).",
         UserWarning,
         stacklevel=3,
     )
@@ -294,7 +302,6 @@ def _coordinates(entities, everyone, rows, method, dimensions, normalize, random
     if isinstance(method, np.ndarray):
         points = checked_coordinates(method, len(everyone), (2, 3))[rows]
         return {points.shape[1]: points}
-    dimensions = sorted(set(np.atleast_1d(dimensions).tolist()))
     found = {}
     for d in dimensions if isinstance(method, str) else dimensions[:1]:
         points = project(
@@ -349,7 +356,7 @@ def _described(attribute, arrays, key):
     if attribute.codes is not None:
         arrays[key] = attribute.codes
         return {
-            "name": one_line(attribute.name),
+            "name": one_line(attribute.title),
             "kind": "category",
             "array": key,
             "values": attribute.values,
@@ -357,14 +364,17 @@ def _described(attribute, arrays, key):
     values = attribute.values
     arrays[key] = np.asarray(values, dtype=np.float64)
     known = values[~np.isnan(values)]
-    whole = bool((known == np.round(known)).all())
-    return {
-        "name": one_line(attribute.name),
-        "kind": attribute.kind,
-        "array": key,
-        "whole": whole,
-        "years": whole and known.size > 0 and bool((known >= 1000).all() and (known < 3000).all()),
-    }
+    # Beyond what float64 holds, digits would be made up.
+    whole = bool((known == np.round(known)).all() and (np.abs(known) <= EXACT).all())
+    described = {"name": one_line(attribute.title), "kind": attribute.kind, "array": key}
+    if attribute.kind == "date":
+        steps = (step for step in _STEPS if (known % step == 0).all())
+        return {**described, "step": next(steps, 1)}
+    if attribute.integers is not None:
+        texts = [None if number is None else f"{number:,}" for number in attribute.integers]
+        described["texts"] = texts
+    years = whole and known.size > 0 and bool((known >= 1000).all() and (known < 3000).all())
+    return {**described, "whole": whole, "years": years}
 
 
 def _packed(header, arrays):
