@@ -1,5 +1,7 @@
 """Pictures with matplotlib: what is in them, never their pixels."""
 
+import datetime
+import pickle
 import subprocess
 import sys
 import warnings
@@ -14,6 +16,7 @@ from matplotlib import pyplot as plt
 from sklearn.exceptions import NotFittedError
 
 from sk_entity_embed import EntityEmbedder, EntityEmbeddingRegressor
+from sk_entity_embed._entities import name_of
 from sk_entity_embed.plotting import EmbeddingDisplay, NeighborsDisplay
 from sk_entity_embed.plotting._display import MISSING_COLOR, OTHER, PALETTE
 
@@ -159,6 +162,7 @@ def test_count_is_always_a_colour(books):
         ({"color": pd.Series([1], index=["Emma"])}, "None of the 60 entities"),
         ({"labels": ["Emma"]}, r"No entity to label: \['Emma'\]"),
         ({"labels": -1}, "labels == -1, must be >= 0"),
+        ({"max_categories": -1}, "max_categories == -1, must be >= 0"),
         ({"column": "film"}, r"Column 'film' is not embedded: choose one of \['book'\]"),
         ({"method": np.zeros((3, 2))}, r"shape \(60, 2\), got \(3, 2\)"),
         ({"method": np.full((60, 2), np.nan)}, "finite"),
@@ -167,6 +171,19 @@ def test_count_is_always_a_colour(books):
 def test_mistakes_are_explained(books, params, message):
     params = {"metadata": books[1], **params}
     with pytest.raises(ValueError, match=message):
+        draw(books[0], **params)
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"labels": 2.5}, r"labels must be a list of entities, or how many to name, got 2\.5"),
+        ({"max_categories": 3.5}, "max_categories must be an instance of"),
+        ({"linewidth": 1, "linewidths": 2}, "aliases of one another"),
+    ],
+)
+def test_parameters_of_a_wrong_type_are_explained(books, params, message):
+    with pytest.raises(TypeError, match=message):
         draw(books[0], **params)
 
 
@@ -225,6 +242,92 @@ def test_asked_for_labels_all_appear(books):
     assert [label.get_text() for label in draw(books[0], labels="Book 7").labels_] == ["Book 7"]
 
 
+def text_boxes(display):
+    return np.array([mpl.text.Text.get_window_extent(label).extents for label in display.labels_])
+
+
+def test_labels_find_new_places_in_another_layout(books, tmp_path):
+    """Smaller axes, another resolution, a legend inside: never over each other or outside."""
+    embedder, metadata = books
+    figure, (ax, _) = plt.subplots(1, 2, figsize=(12, 5))
+    display = draw(embedder, metadata=metadata, color="genre", labels=30, ax=ax)
+    labels = display.labels_
+    before = [label.get_text() for label in labels]
+    frames = []
+    for change in (
+        figure.tight_layout,
+        lambda: figure.set_size_inches(7, 3),
+        lambda: figure.set_dpi(180),
+    ):
+        change()
+        figure.canvas.draw()
+        boxes = text_boxes(display)
+        frame = ax.get_window_extent()
+        frames.append(tuple(frame.size))
+        legend = display.legend_.get_window_extent().extents
+        assert len(boxes) >= 3
+        assert (boxes[:, :2] >= frame.p0).all()
+        assert (boxes[:, 2:] <= frame.p1).all()
+        for i, box in enumerate(boxes):
+            others = np.vstack([boxes[:i], legend])
+            assert not ((others[:, :2] < box[2:]) & (box[:2] < others[:, 2:])).all(axis=1).any()
+    assert len(set(frames)) == 3
+    assert display.labels_ is labels
+    assert [label.get_text() for label in labels] != before
+    for name in ("picture.png", "picture.svg", "picture.pdf"):
+        figure.savefig(tmp_path / name, dpi=50, bbox_inches="tight")
+    copied = pickle.loads(pickle.dumps(figure))
+    copied.canvas.draw()
+
+
+def test_a_label_moved_by_hand_stays_there(books):
+    display = draw(books[0], labels=5)
+    display.labels_[0].set_position((33, 44))
+    display.figure_.canvas.draw()
+    assert display.labels_[0].get_position() == (33, 44)
+
+
+def test_placing_labels_asks_for_no_further_drawing(books):
+    """In an interactive session each change within a drawing would ask for the next one."""
+    display = draw(books[0], labels=5)
+    display.figure_.canvas.draw()
+    n_changes = []
+    for dpi in (100, 180):  # the second time all labels are placed anew
+        display.figure_.set_dpi(dpi)
+        changes = []
+        display.figure_.stale_callback = lambda figure, stale, seen=changes: seen.append(stale)
+        display.figure_.canvas.draw()
+        n_changes.append(len(changes))
+    assert n_changes[0] == n_changes[1]
+
+
+def test_the_legend_stays_within_a_figure_that_makes_no_room(books):
+    embedder, metadata = books
+    figure, axes = plt.subplots(1, 2)
+    inside = draw(embedder, metadata=metadata, color="genre", ax=axes[0])
+    figure.canvas.draw()
+    frame, legend = axes[0].get_window_extent(), inside.legend_.get_window_extent()
+    assert frame.contains(*legend.p0)
+    assert frame.contains(*legend.p1)
+    beside = draw(embedder, metadata=metadata, color="genre")
+    beside.figure_.canvas.draw()
+    frame, legend = beside.ax_.get_window_extent(), beside.legend_.get_window_extent()
+    assert frame.x1 < legend.x0
+    assert legend.x1 <= beside.figure_.bbox.x1
+
+
+def test_dates_can_be_named_as_pandas_and_python_write_them():
+    days = np.array(["2020-01-03", "2020-02-01", "2021-01-01"], dtype="datetime64[D]")
+    embedder = FakeEmbedder(days, np.eye(3), column="day")
+    wanted = [pd.Timestamp("2020-01-03"), datetime.datetime(2021, 1, 1)]
+    texts = [label.get_text() for label in draw(embedder, labels=wanted).labels_]
+    assert texts == ["2020-01-03", "2021-01-01"]
+    assert len(draw(embedder, labels=wanted[0]).labels_) == 1
+    bars = NeighborsDisplay.from_estimator(embedder, days[0])
+    bars.query = name_of(wanted[0])
+    assert bars.plot().ax_.get_title(loc="left").endswith(": 2020-01-03")
+
+
 def test_labels_without_any_place_are_told(books):
     _, ax = plt.subplots(figsize=(1, 1))
     with pytest.warns(UserWarning, match="No free place for"):
@@ -244,6 +347,125 @@ def test_scatter_parameters_pass_through(books):
     assert set(display.scatter_.get_sizes()) == {7}
     display.plot(c="black")
     assert set(face_colors(display)) == {"#000000"}
+
+
+@pytest.mark.parametrize("color", ["genre", "pages"])
+def test_what_has_a_value_per_point_goes_to_its_point(books, color):
+    """In the order of names, whatever the order of drawing."""
+    embedder, metadata = books
+    metadata.loc[metadata.index[::7], "pages"] = np.nan
+    rows = np.arange(60)
+    given = {"s": list(10.0 + rows), "linewidths": pd.Series(rows / 60), "alpha": (rows + 1) / 61}
+    given["edgecolors"] = [f"#0000{row:02x}" for row in rows]
+    display = draw(embedder, metadata=metadata, color=color, size_by_count=True, **given)
+    display.figure_.canvas.draw()
+    at = [
+        list(map(tuple, display.coordinates)).index(tuple(p))
+        for p in display.scatter_.get_offsets().data
+    ]
+    assert at != list(rows)
+    counts = embedder.counts_[0][at]
+    relative = np.clip(np.sqrt(counts / np.median(counts)), 0.3, 6)
+    np.testing.assert_allclose(display.scatter_.get_sizes(), (10 + rows[at]) * relative)
+    np.testing.assert_allclose(display.scatter_.get_linewidths(), rows[at] / 60)
+    np.testing.assert_allclose(display.scatter_.get_alpha(), (rows[at] + 1) / 61)
+    np.testing.assert_allclose(display.scatter_.get_edgecolor()[:, 2] * 255, rows[at])
+    display.plot(c=rows, cmap="magma")
+    np.testing.assert_array_equal(display.scatter_.get_array(), rows[at])
+    assert display.scatter_.get_cmap().name == "magma"
+
+
+def test_one_colour_is_not_taken_for_three_points():
+    embedder, metadata = make_books(3, 2)
+    display = draw(embedder, metadata=metadata, color="author", edgecolors=(1, 0.5, 0))
+    assert {tuple(rgba[:3]) for rgba in display.scatter_.get_edgecolor()} == {(1, 0.5, 0)}
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"marker": "x"},
+        {"marker": "+", "color": "pages"},
+        {"facecolors": "none", "edgecolors": "k"},
+        {"fc": "none", "ec": "k", "lw": 2},
+        {"linewidth": 2},
+    ],
+)
+def test_outlines_are_drawn(books, params):
+    """Lines have a width where lines are all there is; every alias of matplotlib's is known."""
+    display = draw(books[0], **{"color": "genre", "metadata": books[1], **params})
+    assert set(display.scatter_.get_linewidths()) == {
+        2 if params.keys() & {"lw", "linewidth"} else 1
+    }
+    edge = display.scatter_.get_edgecolor()
+    assert len(edge) == 0 or edge[:, 3].min() > 0.5
+
+
+@pytest.mark.parametrize("color", ["genre", "pages", None])
+def test_hollow_points_have_coloured_outlines(books, color):
+    embedder, metadata = books
+    full = draw(embedder, metadata=metadata, color=color)
+    hollow = draw(embedder, metadata=metadata, color=color, facecolors="none")
+    for display in (full, hollow):
+        display.figure_.canvas.draw()
+    n_colors = max(len(full.scatter_.get_fc()), 1)
+    edge = np.broadcast_to(hollow.scatter_.get_edgecolor(), (n_colors, 4))
+    np.testing.assert_allclose(edge, full.scatter_.get_fc())
+    assert len(hollow.scatter_.get_fc()) == 0
+    assert (hollow.legend_ is None) == (full.legend_ is None)
+    assert draw(embedder, metadata=metadata, color=color, c="k").legend_ is None
+
+
+def test_the_colour_scale_leaves_out_the_extremes(books):
+    """The colours of 1 to 99 %, as on the page, without viridis' pale end; unless told otherwise."""
+    embedder, _ = books
+    values = np.r_[np.arange(1.0, 60.0), 1e6]
+    display = draw(embedder, color=values)
+    assert display.scatter_.get_clim() == (2, 59)
+    assert display.colorbar_.extend == "both"
+    brightest = display.scatter_.get_cmap()(1.0)
+    np.testing.assert_allclose(brightest, mpl.colormaps["viridis"](0.85), atol=0.01)
+    assert draw(embedder, color=values, vmax=1e6).scatter_.get_clim() == (2, 1e6)
+    assert draw(embedder, color=values, norm="log").scatter_.get_clim() == (1, 1e6)
+    assert draw(embedder, color=values, cmap="viridis").scatter_.get_cmap()(1.0) != brightest
+    same = draw(embedder, color=np.full(60, 3.0))
+    assert same.colorbar_.extend == "neither"
+    same.figure_.canvas.draw()
+    with plt.style.context("dark_background"):
+        night = draw(embedder, color=values).scatter_.get_cmap()
+    assert night(1.0) == mpl.colormaps["viridis"](1.0)
+
+
+@pytest.mark.parametrize(
+    ("first", "last"),
+    [
+        ("2020-01-03T10:00", "2020-01-03T13:30"),
+        ("2020-01-03", "2020-01-05"),
+        ("2020-01-03", "2020-03-05"),
+        ("1900-01-01", "2020-01-01"),
+        ("-0500-01-01", "1500-01-01"),
+        ("2020-01-03", "2020-01-03"),
+    ],
+)
+def test_ticks_of_dates_are_round_and_differ(books, first, last):
+    span = np.array([first, last], dtype="datetime64[s]").astype(np.int64)
+    days = np.linspace(*span, 60).astype(np.int64).astype("datetime64[s]")
+    display = draw(books[0], color=days, vmin=None, vmax=None)
+    display.figure_.canvas.draw()
+    ticks = [text.get_text() for text in display.colorbar_.ax.get_yticklabels() if text.get_text()]
+    assert ticks
+    assert len(set(ticks)) == len(ticks)
+    assert "T" not in "".join(ticks)
+    if first == "2020-01-03T10:00":
+        assert "2020-01-03 11:00" in ticks
+
+
+def test_durations_and_dates_of_python_get_a_colour_bar(books):
+    embedder, _ = books
+    spans = [datetime.timedelta(hours=hour) for hour in range(60)]
+    assert draw(embedder, color=spans).colorbar_.ax.get_ylabel() == "color (days)"
+    days = [datetime.date(2020, 1, 1) + span for span in spans]
+    assert draw(embedder, color=days).colorbar_ is not None
 
 
 def test_matplotlib_is_left_as_it_was(books, globals_untouched):
@@ -336,6 +558,31 @@ def test_no_entity_is_both_near_and_far():
     assert set(display.names) == set(embedder.categories_[0]) - {"Book 3"}
     only = NeighborsDisplay.from_estimator(embedder, "Book 3", n_nearest=2, n_furthest=0)
     assert only.ax_.get_title(loc="left") == "Nearest: Book 3"
+
+
+def test_a_long_name_is_read_to_its_end():
+    long = "The Interesting Narrative of the Life of Olaudah Equiano, or Gustavus Vassa"
+    for name in (long, "x" * 75):
+        embedder = FakeEmbedder([name, *(f"{i} " + 45 * "n" for i in range(9))], np.eye(10))
+        display = NeighborsDisplay.from_estimator(embedder, name)
+        for _ in range(2):
+            display.figure_.canvas.draw()
+        title = display.ax_._left_title
+        assert title.get_text().replace(" ", "").endswith(name.replace(" ", ""))
+        box, figure = title.get_window_extent(), display.figure_.bbox
+        assert box.x1 <= figure.x1 + 2
+        assert box.y1 <= figure.y1
+
+
+def test_nothing_to_compare_with_is_said():
+    display = NeighborsDisplay.from_estimator(FakeEmbedder(["Emma"], [[1.0, 2.0]]), "Emma")
+    display.figure_.canvas.draw()
+    assert display.ax_.get_title(loc="left") == "Neighbours: Emma"
+    assert [text.get_text() for text in display.ax_.texts] == [
+        "There is nothing else to be near to."
+    ]
+    with pytest.raises(ValueError, match="both 0"):
+        NeighborsDisplay.from_estimator(make_books(5)[0], "Book 3", n_nearest=0, n_furthest=0)
 
 
 def test_a_missing_matplotlib_names_the_extra(books, monkeypatch):

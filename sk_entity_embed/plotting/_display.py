@@ -3,8 +3,10 @@
 matplotlib is imported when something is drawn, and no style of it is changed.
 """
 
+import textwrap
 import warnings
-from numbers import Integral
+from collections.abc import Iterable
+from numbers import Integral, Real
 
 import numpy as np
 from sklearn.utils import check_scalar
@@ -35,7 +37,6 @@ PALETTE = (
 )
 OTHER = "#B4BAC2"  # values beyond the palette
 MISSING_COLOR = "#D9DDE2"  # no value
-COLOR_MAP = "viridis"
 LABEL_WIDTH = 40  # characters
 
 
@@ -86,7 +87,8 @@ class EmbeddingDisplay:
         The points; those without a colour of their own come first, so that they lie beneath.
 
     labels_ : list of matplotlib Annotation
-        The labels that found a place.
+        The labels that found a place. They look for one anew when the figure is drawn at another
+        size, resolution or layout.
 
     legend_ : matplotlib Legend or None
         Of categories.
@@ -153,7 +155,7 @@ class EmbeddingDisplay:
         color : str, Series, dict or array-like, default=None
             A column of `metadata`, "count", values indexed by entity, or one value for each
             entity in the order of `categories_`. Texts and booleans get colours, the commonest
-            values first and the others grey; numbers and dates get a colour bar.
+            values first and the others grey; numbers, dates and durations get a colour bar.
 
         metadata : data frame, default=None
             Facts about the entities: found by index, or by a column with the name of the embedded
@@ -164,9 +166,9 @@ class EmbeddingDisplay:
             an array of shape (n_entities, 2).
 
         labels : list or int, default=None
-            Entities to name in the picture: a list, or how many of the most frequent. Of these,
-            labels without a free place are left out; those of a list move further from their
-            points instead.
+            Entities to name in the picture: a list, or how many of the most frequent (of the
+            first, where an embedder has no `counts_`). Of these, labels without a free place are
+            left out; those of a list move further from their points instead.
 
         size_by_count : bool, default=False
             Whether entities with more training rows get larger points.
@@ -222,7 +224,7 @@ class EmbeddingDisplay:
         *,
         max_categories=8,
         palette=PALETTE,
-        cmap=COLOR_MAP,
+        cmap=None,
         title=None,
         label_size=8,
         legend=True,
@@ -236,14 +238,16 @@ class EmbeddingDisplay:
             Where to draw. None: a new figure.
 
         max_categories : int, default=8
-            Values that get a colour and a line in the legend, the commonest; the others share
-            one grey. Never more than `palette` has.
+            Values that get a colour and a line in the legend, the commonest, at least 0; the
+            others share one grey. Never more than `palette` has.
 
         palette : sequence of colours, default=PALETTE
             For categories. The default can be told apart by colour-blind readers.
 
-        cmap : str or matplotlib Colormap, default="viridis"
-            For numbers and dates.
+        cmap : str or matplotlib Colormap, default=None
+            For numbers and dates, from the first to the 99th hundredth of them; what is beyond
+            has the colours of the ends, unless `vmin`, `vmax` or `norm` say otherwise. None:
+            "viridis" without the end that drowns on the axes' ground.
 
         title : str, default=None
             Above the picture.
@@ -252,44 +256,54 @@ class EmbeddingDisplay:
             Of the labels, in points.
 
         legend : bool, default=True
-            Whether to draw the legend or the colour bar.
+            Whether to draw the legend or the colour bar. The legend stands beside the axes of a
+            figure that makes room for it (by its layout), else inside. Colours of your own have
+            none.
 
         **scatter_params : dict
             Passed to :meth:`matplotlib.axes.Axes.scatter`; `s` is the size of an average point.
+            What has a value per point is in the order of `names`.
 
         Returns
         -------
         self : EmbeddingDisplay
             With `ax_`, `figure_`, `scatter_`, `labels_`, `legend_` and `colorbar_`.
         """
+        check_scalar(max_categories, "max_categories", Integral, min_val=0)
         self.ax_ = ax = _axes(ax, figsize=(8, 6), layout="constrained")
         self.figure_ = ax.get_figure(root=True)
         self.legend_ = self.colorbar_ = None
         palette = list(palette)[:max_categories]
         order, colors = self._layers(palette, cmap)
-        if {"c", "color", "facecolor", "facecolors"} & set(scatter_params):
-            colors = {}  # the caller's win
-        scatter_params = {"linewidths": 0, "alpha": 0.85, **colors, **scatter_params}
-        area = scatter_params.pop("s", float(np.clip(20_000 / len(self.names), 4, 60)))
+        given = _plain_names(scatter_params)
+        hollow = "c" not in given and _is_hollow(given)
+        if hollow:
+            del given["facecolors"]  # the outlines have the colours then
+        own_colors = bool({"c", "color", "facecolors"} & set(given))
+        if own_colors:
+            colors = {} if cmap is None else {"cmap": cmap}
+        elif "norm" in given:
+            colors = {key: value for key, value in colors.items() if key not in ("vmin", "vmax")}
+        given = {key: _in_order(key, value, order) for key, value in given.items()}
+        outlined = hollow or "edgecolors" in given or _is_stroke(given.get("marker"))
+        params = {"linewidths": int(outlined), "alpha": 0.85, **colors, **given}
+        area = params.pop("s", float(np.clip(20_000 / len(self.names), 4, 60)))
         if self.size_by_count and self.counts is not None:
-            area = area * _relative_areas(self.counts)[order]
-        self.scatter_ = ax.scatter(*self.coordinates[order].T, s=area, **scatter_params)
+            area = np.asarray(area) * _relative_areas(self.counts)[order]
+        self.scatter_ = ax.scatter(*self.coordinates[order].T, s=area, **params)
+        if hollow:
+            mapped = self.scatter_.get_array() is not None
+            self.scatter_.set_edgecolor(None if mapped else self.scatter_.get_facecolor())
+            self.scatter_.set_facecolor("none")
         ax.set(xticks=[], yticks=[], aspect="equal")  # units of a projection mean nothing
         ax.set_adjustable("datalim")
         if self.method:
             ax.set(xlabel=f"{self.method} 1", ylabel=f"{self.method} 2")
         if title is not None:
             ax.set_title(title, parse_math=False)
-        if legend:
+        if legend and not own_colors:
             self._draw_legend(palette)
-        self.labels_ = _place_labels(
-            ax,
-            self.coordinates,
-            [one_line(name, LABEL_WIDTH) for name in self.names],
-            self.labels or [],
-            label_size,
-            insist=self.insist,
-        )
+        self.labels_ = self._draw_labels(label_size)
         return self
 
     def _layers(self, palette, cmap):
@@ -297,13 +311,13 @@ class EmbeddingDisplay:
         if self.color is None:
             return np.arange(len(self.names)), {"c": PALETTE[0]}
         if self.color.codes is None:
-            values = self.color.values
+            values = _on_scale(self.color)
             order = np.argsort(~np.isnan(values), kind="stable")
-            pyplot = import_optional("matplotlib.pyplot", extra="map")
-            shades = pyplot.get_cmap(cmap).with_extremes(bad=MISSING_COLOR)
             if np.isnan(values).all():
                 return order, {"c": MISSING_COLOR}
-            return order, {"c": values[order], "cmap": shades, "plotnonfinite": True}
+            low, high = _usual_range(values)
+            shades = {"cmap": _shades(cmap, self.ax_), "vmin": low, "vmax": high}
+            return order, {"c": values[order], "plotnonfinite": True, **shades}
         codes = self.color.codes
         order = np.argsort(np.where(codes > len(palette), 0.5, codes > 0), kind="stable")
         table = [MISSING_COLOR, *palette, OTHER]
@@ -326,17 +340,49 @@ class EmbeddingDisplay:
             marks,
             ["."] * len(rows),  # set below, as a label that starts with "_" would be left out
             title=".",
-            loc="upper left",
-            bbox_to_anchor=(1.01, 1),
-            borderaxespad=0,
-            frameon=False,
             alignment="left",
+            **self._legend_place(),
         )
         texts = [text for _, text in rows]
         names = [one_line(self.color.name, LABEL_WIDTH), *texts]
         for text, name in zip([self.legend_.get_title(), *self.legend_.get_texts()], names):
             text.set_parse_math(False)
             text.set_text(name)
+
+    def _legend_place(self):
+        """Beside the axes where the layout of the figure makes room for it, else inside."""
+        if self.figure_.get_layout_engine() is not None:
+            beside = {"loc": "upper left", "bbox_to_anchor": (1.01, 1), "borderaxespad": 0}
+            return {**beside, "frameon": False}
+        few = len(self.names) <= 50_000  # of more, looking for the best place takes seconds
+        dense = {"fontsize": "small", "title_fontsize": "small", "framealpha": 0.85}
+        dense |= {"labelspacing": 0.2, "handletextpad": 0, "borderpad": 0.3, "borderaxespad": 0.2}
+        return {"loc": "best" if few else "upper right", **dense}
+
+    def _draw_labels(self, size):
+        if not self.labels:
+            return []
+        from ._labels import Labels  # it needs matplotlib
+
+        names = [one_line(self.names[row], LABEL_WIDTH) for row in self.labels]
+        inside = self.legend_ is not None and self.figure_.get_layout_engine() is None
+        labels = Labels(
+            self.ax_,
+            self.coordinates[self.labels],
+            names,
+            size,
+            insist=self.insist,
+            legend=self.legend_ if inside else None,
+        )
+        self.figure_.draw_without_rendering()  # the first search, so that it can be told of here
+        if self.insist and labels.homeless:
+            warnings.warn(
+                f"No free place for {len(labels.homeless)} labels, such as {labels.homeless[0]!r}: "
+                "make the figure larger or label_size smaller.",
+                UserWarning,
+                stacklevel=4,
+            )
+        return labels.placed
 
 
 class NeighborsDisplay:
@@ -430,6 +476,8 @@ class NeighborsDisplay:
             raise ValueError(f"query must be one category, got {query!r}. Draw a display for each.")
         check_scalar(n_nearest, "n_nearest", Integral, min_val=0)
         check_scalar(n_furthest, "n_furthest", Integral, min_val=0)
+        if n_nearest == n_furthest == 0:
+            raise ValueError("n_nearest and n_furthest are both 0: there is nothing to draw.")
         entities = read_entities(embedder, column)
         metric = metric_of(embedder, metric)
         scores, indices = neighbors_of(
@@ -482,13 +530,20 @@ class NeighborsDisplay:
         )
         ax.tick_params(axis="y", length=0)
         ax.invert_yaxis()
-        ax.axvline(0, color="0.4", linewidth=0.8)
-        ax.set_xlabel(score_label(self.metric))
+        if n_bars:
+            ax.axvline(0, color="0.4", linewidth=0.8)
+            ax.set_xlabel(score_label(self.metric))
+        else:
+            ax.set(xticks=[], xlim=(0, 1), ylim=(-1, 1))
+            ax.text(0, 0, "There is nothing else to be near to.", va="center")
         for side in ("top", "right", "left"):
             ax.spines[side].set_visible(False)
+        # A title is broken into lines at spaces, so that long words need some.
+        name = " ".join(textwrap.wrap(one_line(self.query, 2 * LABEL_WIDTH), 30))
         kinds = [kind for kind, n in (("Nearest", self.n_nearest), ("furthest", n_far)) if n]
-        heading = f"{' and '.join(kinds).capitalize()}: {one_line(self.query, LABEL_WIDTH)}"
-        ax.set_title(heading if title is None else title, loc="left", parse_math=False)
+        heading = f"{' and '.join(kinds) or 'Neighbours'}: {name}"
+        heading = heading[0].upper() + heading[1:]
+        ax.set_title(heading if title is None else title, loc="left", wrap=True, parse_math=False)
         return self
 
 
@@ -507,8 +562,11 @@ def _labelled(labels, entities):
         if entities.counts is None:
             return list(range(min(int(labels), len(entities)))), False
         return np.argsort(-entities.counts, kind="stable")[: int(labels)].tolist(), False
+    if isinstance(labels, Real):
+        raise TypeError(f"labels must be a list of entities, or how many to name, got {labels!r}.")
     position = {name: row for row, name in reversed(list(enumerate(entities.names)))}
-    wanted = [labels] if isinstance(labels, str) else labels
+    one = isinstance(labels, str) or not isinstance(labels, Iterable)
+    wanted = [labels] if one else list(labels)
     unknown = [label for label in wanted if name_of(label) not in position]
     if unknown:
         raise ValueError(f"No entity to label: {unknown[:5]}. Names are written as in categories_.")
@@ -536,85 +594,103 @@ def _legend_rows(attribute, palette):
     return rows
 
 
+# --- parameters of scatter ---------------------------------------------------------------------
+
+_PER_POINT = ("s", "c", "alpha", "color", "edgecolors", "facecolors", "linewidths", "urls")
+
+
+def _plain_names(params):
+    """Parameters of scatter, each by the one name that scatter's own signature has."""
+    cbook = import_optional("matplotlib.cbook", extra="map")
+    collections = import_optional("matplotlib.collections", extra="map")
+    params = cbook.normalize_kwargs(params, collections.Collection)
+    plural = {"edgecolor": "edgecolors", "facecolor": "facecolors", "linewidth": "linewidths"}
+    return {plural.get(key, key): value for key, value in params.items()}
+
+
+def _in_order(key, value, order):
+    """What has a value per point in the order of drawing; anything else as it is."""
+    if key not in _PER_POINT or isinstance(value, str) or not isinstance(value, Iterable):
+        return value
+    if np.ndim(value) == 0 or len(value) != len(order):
+        return value
+    colors = import_optional("matplotlib.colors", extra="map")
+    if key not in ("s", "c", "alpha", "linewidths") and colors.is_color_like(value):
+        return value  # red, green and blue of three points
+    if isinstance(value, np.ndarray):
+        return value[order]
+    value = list(value)
+    return [value[row] for row in order]
+
+
+def _is_hollow(params):
+    fill, edge = params.get("facecolors"), params.get("edgecolors")
+    return isinstance(fill, str) and fill == "none" and edge is None and "color" not in params
+
+
+def _is_stroke(marker):
+    """Whether a marker is all line, such as "x"."""
+    matplotlib = import_optional("matplotlib", extra="map")
+    markers = import_optional("matplotlib.markers", extra="map")
+    marker = matplotlib.rcParams["scatter.marker"] if marker is None else marker
+    return not markers.MarkerStyle(marker).is_filled()
+
+
+# --- scales of numbers and dates ---------------------------------------------------------------
+
+
+def _usual_range(values):
+    """From the first to the 99th hundredth of the known values, as on the page; else all."""
+    known = np.sort(values[~np.isnan(values)])
+    low, high = (known[int(q * (len(known) - 1) + 0.5)] for q in (0.01, 0.99))
+    return (low, high) if high > low else (known[0], known[-1])
+
+
+def _shades(cmap, ax):
+    """A colour map; by default viridis without the end that is too near to the axes' ground."""
+    pyplot = import_optional("matplotlib.pyplot", extra="map")
+    colors = import_optional("matplotlib.colors", extra="map")
+    shades = pyplot.get_cmap("viridis" if cmap is None else cmap)
+    if cmap is None:
+        *rgb, alpha = colors.to_rgba(ax.get_facecolor())
+        dark = alpha > 0 and np.dot(rgb, [0.299, 0.587, 0.114]) < 0.5
+        shades = colors.ListedColormap(shades(np.linspace(*((0.2, 1) if dark else (0, 0.85)), 256)))
+    return shades.with_extremes(bad=MISSING_COLOR)
+
+
+def _on_scale(attribute):
+    """Numbers as they are, dates as matplotlib counts them or, beyond its calendar, as years."""
+    if attribute.kind != "date":
+        return attribute.values
+    if not _in_calendar(attribute.values):
+        return 1970 + attribute.values / (365.2425 * 86_400_000)
+    dates = import_optional("matplotlib.dates", extra="map")
+    return dates.date2num(np.array(attribute.values, dtype="datetime64[ms]"))
+
+
+def _in_calendar(values):
+    """Whether all dates are well within the years 1 to 9999, which Python's calendar has."""
+    first, last = np.array(["0002-01-01", "9999-01-01"], dtype="datetime64[ms]").astype(np.float64)
+    return not ((values < first) | (values > last)).any()
+
+
 def _colorbar(figure, ax, scatter, attribute):
-    bar = figure.colorbar(scatter, ax=ax, shrink=0.7)
-    bar.outline.set_visible(False)
-    bar.set_label(one_line(attribute.name, LABEL_WIDTH), parse_math=False)
-    if attribute.kind == "date":
+    values, norm = scatter.get_array().compressed(), scatter.norm
+    ends = (values.min() < norm.vmin, values.max() > norm.vmax)
+    extend = {(0, 0): "neither", (1, 0): "min", (0, 1): "max", (1, 1): "both"}[ends]
+    ticks = {}
+    if attribute.kind == "date" and _in_calendar(attribute.values):
+        dates = import_optional("matplotlib.dates", extra="map")
+        locator = dates.AutoDateLocator()
+        formatter = dates.AutoDateFormatter(locator)
+        # A bar has room for the whole date: its ticks can be read without their neighbours.
+        formatter.scaled |= {1 / 24: "%Y-%m-%d %H:%M", 1 / 1440: "%Y-%m-%d %H:%M"}
+        formatter.scaled |= {1 / 86_400: "%Y-%m-%d %H:%M:%S"}
+        ticks = {"ticks": locator, "format": formatter}
+    elif attribute.kind == "date":
         ticker = import_optional("matplotlib.ticker", extra="map")
-        bar.ax.yaxis.set_major_formatter(
-            ticker.FuncFormatter(lambda ms, _: str(np.datetime64(int(ms), "ms").astype("M8[D]")))
-        )
+        ticks = {"ticks": ticker.MaxNLocator(integer=True), "format": "%d"}
+    bar = figure.colorbar(scatter, ax=ax, shrink=0.7, extend=extend, extendfrac=0.03, **ticks)
+    bar.outline.set_visible(False)
+    bar.set_label(one_line(attribute.title, LABEL_WIDTH), parse_math=False)
     return bar
-
-
-# Where a label may stand about its point: direction, and how the text is aligned to it.
-_SIDES = (
-    (1, 0, "left", "center"),
-    (-1, 0, "right", "center"),
-    (0, 1, "center", "bottom"),
-    (0, -1, "center", "top"),
-    (0.7, 0.7, "left", "bottom"),
-    (0.7, -0.7, "left", "top"),
-    (-0.7, 0.7, "right", "bottom"),
-    (-0.7, -0.7, "right", "top"),
-)
-
-
-def _place_labels(ax, coordinates, names, rows, size, *, insist):
-    """Write labels beside their points, each where no earlier one and no labelled point is.
-
-    Greedy, in the order given: the first free place of eight directions and some distances.
-    """
-    if not rows:
-        return []
-    ax.get_figure(root=True).draw_without_rendering()  # settles the layout and the scale
-    steps = (5, 10, 18, 28, 40, 55, 72, 90) if insist else (5, 10)  # points away from the dot
-    bounds = ax.get_window_extent()
-    dots = [_around(*ax.transData.transform(coordinates[row]), 3) for row in rows]
-    taken, placed, homeless = list(dots), [], []
-    effects = import_optional("matplotlib.patheffects", extra="map")
-    halo = effects.withStroke(linewidth=2.5, foreground=ax.get_facecolor(), alpha=0.8)
-    style = {"textcoords": "offset points", "fontsize": size, "parse_math": False, "zorder": 4}
-    style["path_effects"] = [halo]
-    for row, dot in zip(rows, dots):
-        label = ax.annotate(names[row], coordinates[row], xytext=(0, 0), **style)
-        box, step = _find_place(label, steps, [box for box in taken if box is not dot], bounds)
-        if box is None:
-            label.remove()
-            homeless.append(names[row])
-            continue
-        if step > 10:  # far enough to need a thread to its point
-            where = {"xytext": label.get_position(), "ha": label.get_ha(), "va": label.get_va()}
-            label.remove()
-            thread = {"arrowstyle": "-", "color": "0.5", "linewidth": 0.6, "shrinkB": 2}
-            label = ax.annotate(names[row], coordinates[row], arrowprops=thread, **where, **style)
-        label.set_in_layout(False)
-        taken.append(box)
-        placed.append(label)
-    if insist and homeless:
-        warnings.warn(
-            f"No free place for {len(homeless)} labels, such as {homeless[0]!r}: make the figure "
-            "larger or label_size smaller.",
-            UserWarning,
-            stacklevel=4,
-        )
-    return placed
-
-
-def _find_place(label, steps, taken, bounds):
-    """Move a label to its first free place; return its box and distance, or None twice."""
-    for step in steps:
-        for x, y, horizontal, vertical in _SIDES:
-            label.set(position=(step * x, step * y), ha=horizontal, va=vertical)
-            box = label.get_window_extent()
-            inside = bounds.x0 <= box.x0 and box.x1 <= bounds.x1
-            inside = inside and bounds.y0 <= box.y0 and box.y1 <= bounds.y1
-            if inside and not any(box.overlaps(other) for other in taken):
-                return box, step
-    return None, None
-
-
-def _around(x, y, radius):
-    transforms = import_optional("matplotlib.transforms", extra="map")
-    return transforms.Bbox.from_extents(x - radius, y - radius, x + radius, y + radius)
