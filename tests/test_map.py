@@ -677,6 +677,97 @@ def test_what_was_left_out_and_how_finely_things_are_known(visit, tmp_path):
     assert tab.inner_text("#alone") == "Neighbours were left out of this page."
 
 
+@pytest.mark.parametrize(
+    ("width", "height", "is_open", "has_help"),
+    [
+        (780, 640, False, False),
+        (844, 390, False, False),
+        (960, 800, False, False),
+        (1280, 800, True, True),
+    ],
+)
+def test_at_first_no_point_is_beneath_the_legend(
+    visit, books_page, width, height, is_open, has_help
+):
+    """It makes room where there is some and starts closed elsewhere; the help is short or away."""
+    tab = visit(books_page, viewport={"width": width, "height": height}, reduced_motion="reduce")
+    assert tab.evaluate("document.getElementById('key').open") == is_open
+    assert is_open or tab.inner_text("#key summary") == "Colour by: genre"
+    assert tab.is_visible("#help") == has_help
+    boxes = [tab.locator("#key").bounding_box()]
+    if has_help:
+        boxes.append(tab.locator("#help").bounding_box())
+        assert boxes[1]["height"] < 45
+    at = np.array(tab.evaluate("Array.from({length: entityMap.n}, (_, i) => entityMap.screen(i))"))
+    assert (at[:, 0] < width - 344).all()
+    for box in boxes:
+        beneath = (at[:, 0] < box["x"] + box["width"]) & (at[:, 1] < box["y"] + box["height"])
+        assert (beneath & (at[:, 0] > box["x"]) & (at[:, 1] > box["y"])).mean() < 0.02
+
+
+def test_no_name_is_written_across_the_help(visit, tmp_path):
+    rng = np.random.default_rng(0)
+    path = tmp_path / "page.html"
+    names = [f"Book with a number {i}" for i in range(400)]
+    places = rng.uniform([-1, -1], [1, -0.97], size=(400, 2))
+    places[0, 1] = 1
+    embedding_map(FakeEmbedder(names, np.eye(400)), path, method=places)
+    tab = visit(path)
+    then = "requestAnimationFrame(() => requestAnimationFrame(done))"
+    for _ in range(4):
+        tab.evaluate(f"new Promise((done) => {{ entityMap.pan(0, 12); {then}; }})")
+        inked = tab.evaluate(
+            """() => {
+              const help = document.getElementById("help"), pen = document.getElementById("ink").getContext("2d");
+              const { offsetLeft: x, offsetTop: y, offsetWidth: w, offsetHeight: h } = help;
+              return pen.getImageData(x + 2, y + 2, w - 4, h - 4).data.some((value) => value > 0);
+            }"""
+        )
+        assert not inked
+
+
+def test_the_only_neighbour_stays_in_view(visit, tmp_path):
+    """Two points, at the two ends of the map: to start with either is to see both."""
+    path = tmp_path / "two.html"
+    embedding_map(FakeEmbedder(["Emma", "Dune"], [[1.0, 2.0], [2.0, -1.0]]), path)
+    tab = visit(path)
+    for i in (0, 1):
+        tab.click(f"#empty button >> nth={i}")
+        x, y, _ = tab.evaluate(f"entityMap.screen({1 - i})")
+        assert 0 < x < 1280 - 344
+        assert 0 < y < 800
+        tab.click("#close")
+
+
+def test_colours_of_the_legend_survive_high_contrast(visit, books_page):
+    """Where the system chooses all colours, dots keep theirs and what is pressed can be seen."""
+    tab = visit(books_page, forced_colors="active", viewport={"width": 1280, "height": 800})
+    color = "(selector) => getComputedStyle(document.querySelector(selector)).backgroundColor"
+    assert tab.evaluate(color, "#values .dot") == "rgb(0, 114, 178)"
+    assert tab.evaluate(color, "#labels") != tab.evaluate(color, "#home")
+    tab.select_option("#by", label="pages")
+    assert tab.evaluate(color, "#bins i") == "rgb(68, 6, 89)"
+
+
+def test_large_numbers_fit_into_the_legend(visit, tmp_path):
+    path = tmp_path / "page.html"
+    names = [f"Book {i}" for i in range(9)]
+    metadata = pd.DataFrame({"size": 2**52 + np.arange(9)}, index=names)
+    embedding_map(
+        FakeEmbedder(names, np.eye(9)), path, metadata=metadata, color="size", method="pca"
+    )
+    tab = visit(path)
+    assert tab.inner_text("#low") == f"{2**52:,}"
+    key = tab.locator("#key").bounding_box()
+    for end in ("#low", "#high"):
+        box = tab.locator(end).bounding_box()
+        assert box["x"] + box["width"] <= key["x"] + key["width"]
+    inside, shown = tab.evaluate(
+        "['scrollWidth', 'clientWidth'].map((each) => document.getElementById('keybody')[each])"
+    )
+    assert inside <= shown
+
+
 def test_without_webgl_a_plain_canvas_paints(browser, books_page):
     context = browser.new_context(offline=True)
     context.add_init_script(
