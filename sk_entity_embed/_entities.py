@@ -4,6 +4,7 @@ Nothing here knows an estimator's class: whatever has `categories_`, `embeddings
 `categorical_features_` will do. An attribute is a fact about each entity, by which it is coloured.
 """
 
+import sys
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -330,6 +331,8 @@ def _inferred(series):
     if not types.is_object_dtype(kind):
         return "text", series
     found = types.infer_dtype(series, skipna=True)
+    if found in ("integer", "decimal") and (series.dropna().abs() > sys.float_info.max).any():
+        return "text", series
     if found in ("integer", "floating", "mixed-integer-float", "decimal"):
         return "number", series
     if found in ("datetime64", "datetime", "date", "period"):

@@ -97,6 +97,7 @@ def test_large_whole_numbers_stay_exact(entities):
         assert list(attribute.take(np.array([2, 0])).integers) == [-3, 2**60 + 1]
     assert read_color([1, 2, None], entities, []).integers is None
     assert read_color([1e30, 2, None], entities, []).integers is None
+    assert read_color([10**400, 2, None], entities, []).kind == "category"
 
 
 def test_a_series_without_an_index_is_in_the_order_of_categories(entities):

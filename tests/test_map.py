@@ -265,6 +265,7 @@ def test_a_notebook_shows_the_page_in_a_sandbox():
         ({"method": np.zeros((5, 4))}, r"shape \(5, 2 or 3\), got \(5, 4\)"),
         ({"n_components": 4}, "n_components must be 2 or 3"),
         ({"n_components": ()}, "n_components must be 2 or 3"),
+        ({"n_components": 2.0}, "n_components must be 2 or 3"),
         ({"max_entities": 0}, "max_entities == 0, must be >= 1"),
         ({"n_neighbors": -1}, "n_neighbors == -1, must be >= 0"),
     ],

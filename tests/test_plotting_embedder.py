@@ -1,5 +1,7 @@
 """Pictures, page and files of a real EntityEmbedder."""
 
+import datetime
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -83,6 +85,20 @@ def test_pictures_of_a_fitted_embedder(embedder):
         NeighborsDisplay.from_estimator(embedder, ["Oslo", "Rome"], column="city")
     with pytest.raises(ValueError, match="2 columns are embedded"):
         EmbeddingDisplay.from_estimator(embedder)
+    plt.close("all")
+
+
+@pytest.mark.parametrize("read", [pd.Timestamp, np.datetime64, datetime.date.fromisoformat])
+def test_a_day_can_be_asked_for_in_any_way(read):
+    from matplotlib import pyplot as plt
+
+    days = [datetime.date(2020, 1, day) for day in (3, 4, 5)] * 10
+    X = pd.DataFrame({"day": pd.Series(days, dtype=object)})
+    embedder = EntityEmbedder(n_components=2, max_epochs=1, random_state=0, cv=None)
+    embedder.fit(X, np.arange(30.0))
+    bars = NeighborsDisplay.from_estimator(embedder, read("2020-01-03"))
+    assert bars.query == "2020-01-03"
+    assert sorted(bars.names) == ["2020-01-04", "2020-01-05"]
     plt.close("all")
 
 

@@ -1,8 +1,10 @@
 """What pictures and the page ask of an embedder: neighbours, scores and how to project."""
 
+from datetime import date
+
 import numpy as np
 
-from .._entities import is_missing
+from .._entities import is_missing, name_of
 from .._projection import method_used
 
 _NAMES = {"tsne": "t-SNE", "opentsne": "t-SNE", "pca": "PCA", "umap": "UMAP"}
@@ -45,7 +47,10 @@ def neighbors_of(embedder, entities, queries, n_neighbors, *, metric):
 
 
 def _lookup_key(key):
-    return None if is_missing(key) else key  # NaN is not equal to itself
+    if is_missing(key):
+        return None  # NaN is not equal to itself
+    # Nor has a date the same hash in NumPy, pandas and Python.
+    return ("date", name_of(key)) if isinstance(key, np.datetime64 | date) else key
 
 
 def scores_of(distances, metric):

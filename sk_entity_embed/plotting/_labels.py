@@ -70,7 +70,9 @@ class Labels(Artist):
         self.points = np.asarray(points, dtype=np.float64)
         self.legend = legend
         self.steps = _FAR_STEPS if insist else _STEPS
-        self.placed, self.homeless, self._drawn = [], [], None
+        self.placed, self.homeless = [], []
+        self._ax = ax
+        self._drawn: tuple = ()  # how things were when the labels last moved
         thread = {"arrowstyle": "-", "color": "0.5", "linewidth": 0.6, "shrinkB": 2}
         halo = withStroke(linewidth=2.5, foreground=ax.get_facecolor(), alpha=0.8)
         self._labels = [
@@ -93,8 +95,8 @@ class Labels(Artist):
 
     def draw(self, renderer):
         """Move the labels to free places, unless all is where it was."""
-        frame = self.axes.get_window_extent(renderer)
-        points = self.axes.transData.transform(self.points)
+        frame = self._ax.get_window_extent(renderer)
+        points = self._ax.transData.transform(self.points)
         scale = renderer.points_to_pixels(1)
         seen = (
             type(renderer),

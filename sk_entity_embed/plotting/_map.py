@@ -207,7 +207,7 @@ def embedding_map(
     check_scalar(max_entities, "max_entities", Integral, min_val=1)
     check_scalar(n_neighbors, "n_neighbors", Integral, min_val=0)
     dimensions = sorted(set(np.atleast_1d(n_components).tolist()))
-    if not dimensions or not set(dimensions) <= {2, 3}:
+    if not dimensions or any(d not in (2, 3) or not isinstance(d, int) for d in dimensions):
         raise ValueError(f"n_components must be 2 or 3 or (2, 3), got {n_components!r}.")
     everyone = read_entities(embedder, column)
     attributes, first = _attributes(everyone, metadata, color)
