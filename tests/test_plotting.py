@@ -304,6 +304,7 @@ def test_placing_labels_asks_for_no_further_drawing(books):
 def test_the_legend_stays_within_a_figure_that_makes_no_room(books):
     embedder, metadata = books
     figure, axes = plt.subplots(1, 2)
+    figure.tight_layout()  # once; it makes no room for what comes later
     inside = draw(embedder, metadata=metadata, color="genre", ax=axes[0])
     figure.canvas.draw()
     frame, legend = axes[0].get_window_extent(), inside.legend_.get_window_extent()

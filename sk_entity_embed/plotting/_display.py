@@ -351,7 +351,7 @@ class EmbeddingDisplay:
 
     def _legend_place(self):
         """Beside the axes where the layout of the figure makes room for it, else inside."""
-        if self.figure_.get_layout_engine() is not None:
+        if _makes_room(self.figure_):
             beside = {"loc": "upper left", "bbox_to_anchor": (1.01, 1), "borderaxespad": 0}
             return {**beside, "frameon": False}
         few = len(self.names) <= 50_000  # of more, looking for the best place takes seconds
@@ -365,7 +365,7 @@ class EmbeddingDisplay:
         from ._labels import Labels  # it needs matplotlib
 
         names = [one_line(self.names[row], LABEL_WIDTH) for row in self.labels]
-        inside = self.legend_ is not None and self.figure_.get_layout_engine() is None
+        inside = self.legend_ is not None and not _makes_room(self.figure_)
         labels = Labels(
             self.ax_,
             self.coordinates[self.labels],
@@ -551,6 +551,13 @@ def _axes(ax, **subplots):
     if ax is not None:
         return ax
     return import_optional("matplotlib.pyplot", extra="map").subplots(**subplots)[1]
+
+
+def _makes_room(figure):
+    """Whether the layout of a figure leaves room for what stands beside its axes."""
+    engines = import_optional("matplotlib.layout_engine", extra="map")
+    engine = figure.get_layout_engine()  # a place holder after a call of tight_layout()
+    return engine is not None and not isinstance(engine, engines.PlaceHolderLayoutEngine)
 
 
 def _labelled(labels, entities):
