@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from sk_entity_embed._alignment import find_turns
 from sk_entity_embed._head import forward
 from sk_entity_embed._records import NetworkSpec, TrainingPlan, TrainingTable
 from sk_entity_embed._torch import _loop, train
@@ -324,6 +325,55 @@ def test_numpy_head_equals_torch(sizes, n_numeric):
     )
 
 
+# --- tables that lie another way than the others ----------------------------------------------
+
+
+def make_vectors(n_tables=5, noise=0.3, seed=0):
+    rng = np.random.default_rng(seed)
+    return rng.normal(size=(200, 3)) + noise * rng.normal(size=(n_tables, 200, 3))
+
+
+@pytest.mark.parametrize("which", [[0], [1, 4]])
+def test_a_mirrored_table_is_turned_back(which):
+    """A rotation with a reflection, and a shift; the others stay."""
+    vectors = make_vectors()
+    away = np.linalg.qr(np.random.default_rng(1).normal(size=(3, 3)))[0] * [1, 1, -1]
+    moved = vectors.copy()
+    moved[which] = vectors[which] @ away + [1.0, -2.0, 0.5]
+    turns = find_turns(moved)
+    assert list(turns) == which
+    for k, (centre, rotation, new_centre) in turns.items():
+        back = (moved[k] - centre) @ rotation + new_centre
+        np.testing.assert_allclose(rotation @ rotation.T, np.eye(3), atol=1e-12)
+        assert np.abs(back - vectors[k]).max() < 0.3
+        assert np.abs(moved[k] - vectors[k]).max() > 2
+
+
+def test_noise_turns_no_table():
+    """Tables that differ by chance stay, be there hardly anything but chance in them."""
+    for noise in (0.1, 1.0, 3.0):
+        assert find_turns(make_vectors(noise=noise)) == {}
+
+
+def test_small_vectors_are_not_turned():
+    """What a column that hardly counts has for a direction is chance."""
+    vectors = make_vectors()
+    vectors[2] *= -1
+    assert list(find_turns(vectors)) == [2]
+    assert find_turns(0.05 * vectors) == {}
+
+
+@pytest.mark.parametrize("bad", [0.0, np.nan, np.inf])
+def test_no_turn_without_a_majority_or_with_vectors_of_no_use(bad):
+    """Of two mirrored tables neither is right; a table that is zero or diverged has no direction."""
+    vectors = make_vectors()
+    vectors[1] *= -1
+    assert list(find_turns(vectors)) == [1]
+    assert find_turns(vectors[:2]) == {}
+    vectors[0] = bad
+    assert find_turns(vectors) == {}
+
+
 # --- the loop --------------------------------------------------------------------------------
 
 
@@ -397,6 +447,29 @@ def test_the_best_cycle_is_kept():
     assert doubled.validation_loss == plain.validation_loss
     for a, b in zip(plain.tables, doubled.tables):
         np.testing.assert_array_equal(a, b)
+
+
+def test_a_table_that_lies_another_way_is_turned():
+    """One mirrored table of five, in a column that learns and in one that does not."""
+    table, spec, plan = make_problem(n_tables=5)
+    fixed = [np.random.default_rng(0).normal(size=(5, 4, 2)).astype(np.float32)]
+    training = _loop._Training(table, spec, plan, fixed)
+    kept, turned = training.tables.views()
+    turned *= 100  # what starts small is as large as what was learned
+    turned[2] *= -1
+    before = kept.clone()
+    assert training._turn_tables()
+    np.testing.assert_allclose(turned[2], turned[0], atol=1e-6)
+    np.testing.assert_array_equal(kept, before)
+    assert not training._turn_tables()
+
+
+def test_training_goes_on_after_a_turn(monkeypatch):
+    """A cycle that ends with a turn is no last one: the bodies have to learn anew what the table means."""
+    table, spec, plan = make_problem(n_tables=3, n_doublings=2, learning_rate=1e-9)
+    assert len(train(table, spec, plan).history) == 8
+    monkeypatch.setattr(_loop, "find_turns", lambda v: {0: (v[0, 0], np.eye(v.shape[2]), v[0, 0])})
+    assert len(train(table, spec, plan).history) == 16
 
 
 @pytest.mark.parametrize("batch_size", [4, 10**9])

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from sklearn.exceptions import ConvergenceWarning
 
+from .._alignment import ROWS_COMPARED, find_turns
 from .._records import TrainedNetwork
 from ._losses import make_loss
 from ._network import AdamW, Bodies, MaskPool, Tables
@@ -65,6 +66,7 @@ class _Training:
         self.tables = Tables(
             spec.n_codes, spec.n_components, spec.n_tables, self.generator, device, fixed
         )
+        self.n_fixed_columns = len(fixed)
         self.body = Bodies(spec, self.tables, self.generator, device)
         self.optimiser = AdamW(self.body.flat, self.body.decays, plan.weight_decay)
         self.loss = make_loss(spec.loss, spec.quantile)
@@ -218,6 +220,8 @@ class _Training:
                 if on_epoch is not None:
                     on_epoch.begin()
                 record = {"epoch": epoch + 1, "loss": self._epoch(length, place)}
+                ends_quarter = 4 * (place + 1) // length > 4 * place // length
+                has_turned = ends_quarter and self._turn_tables()
                 goes_on, export = math.isfinite(record["loss"]), self.export
                 if not goes_on:
                     if self.best is None:
@@ -227,7 +231,8 @@ class _Training:
                     waiting = 0 if self._judge(record) > 0 else waiting + 1
                     goes_on = waiting < self.plan.patience
                 elif self.validation and place + 1 == length:
-                    goes_on = self._judge(record) > LEAST_GAIN
+                    # After a turn the bodies have yet to learn what the table means now.
+                    goes_on = self._judge(record) > LEAST_GAIN or has_turned
                 self.history.append(record)
                 stop = on_epoch is not None and on_epoch(record, export)
                 self.interrupted = bool(stop)
@@ -248,6 +253,28 @@ class _Training:
         if not all(np.isfinite(table).all() for table in network.tables):
             raise self._diverged("Vectors stopped being finite", network.best_epoch)
         return network
+
+    def _turn_tables(self):
+        """Turn fold tables that lie another way than the others; true if there was one."""
+        has_turned = False
+        # Layers that stay as they are do not learn to read a mirror.
+        if self.alias is None or not self.plan.learning_rate:
+            return has_turned
+        views = self.tables.views()
+        for (columns, _), cells in zip(self.tables.blocks, self.cells):
+            some = cells[:: -(-len(cells) // ROWS_COMPARED)]
+            for j, c in enumerate(columns):
+                if c < self.n_fixed_columns:
+                    continue
+                codes = some[:, j] - int(self.tables.offset[c])
+                turns = find_turns(views[c].index_select(1, codes).cpu().numpy())
+                for k, turn in turns.items():
+                    centre, rotation, new_centre = (
+                        torch.from_numpy(part).to(views[c]) for part in turn
+                    )
+                    views[c][k] = (views[c][k] - centre) @ rotation + new_centre
+                    has_turned = True
+        return has_turned
 
     def _judge(self, record):
         """Score the validation rows, and keep the network if it is the best so far.

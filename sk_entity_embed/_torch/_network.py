@@ -188,17 +188,19 @@ class Tables:
             _scatter_add(matrix, r, values.view(-1, width))
             start = stop
 
-    def export(self):
-        """The vectors of each column as NumPy arrays of shape (n_tables, n_codes, n_components)."""
+    def views(self):
+        """The vectors of each column, tensors of shape (n_tables, n_codes, n_components) that share the memory."""
         result = [None] * len(self.n_codes)
         for (columns, width), n_rows, matrix in zip(self.blocks, self.n_rows, self.matrices):
-            stacked = matrix.view(self.n_tables, n_rows, width).cpu().numpy()
+            stacked = matrix.view(self.n_tables, n_rows, width)
             for c in columns:
                 start = self.offset[c]
-                result[c] = stacked[
-                    :, start : start + self.n_codes[c], : self.n_components[c]
-                ].copy()
+                result[c] = stacked[:, start : start + self.n_codes[c], : self.n_components[c]]
         return result
+
+    def export(self):
+        """Copies of the vectors as NumPy arrays."""
+        return [view.cpu().numpy().copy() for view in self.views()]
 
 
 def _scatter_add(matrix, rows, values):
