@@ -169,6 +169,18 @@ def resolve_components(estimator, names, n_categories, n_directions=1):
     return widths
 
 
+def _resolve_link_components(estimator, names, n_categories):
+    """Width of the vectors of both columns of pairs; one that is not given is as wide as the other."""
+    widths = resolve_components(estimator, names, [n_categories] * 2)
+    wanted = estimator.n_components
+    if not isinstance(wanted, dict):
+        wanted = dict.fromkeys(names, wanted)
+    given = [w for name, w in zip(names, widths) if wanted.get(name, "auto") != "auto"]
+    if len(given) == 2:
+        return given
+    return 2 * (given or [min(AUTO_LINK_COMPONENTS, n_categories)])
+
+
 def output_names(names, embedded, widths, numeric):
     """Names of the components, then of the numeric columns."""
     components = [
@@ -500,9 +512,7 @@ def fit_links(estimator, X, y, sample_weight):
             "No pair is left to learn from: every row holds a category rarer than min_frequency or has weight 0. "
             "Lower min_frequency."
         )
-    widths = resolve_components(estimator, names, [max(n_left, n_right)] * 2)
-    if estimator.n_components == "auto":
-        widths = [min(AUTO_LINK_COMPONENTS, max(n_left, n_right))] * 2
+    widths = _resolve_link_components(estimator, names, max(n_left, n_right))
     if widths[0] != widths[1]:
         raise ValueError(
             f"interaction='dot' multiplies the vectors of a pair, so both columns need the same n_components, got "

@@ -134,7 +134,8 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         Neighbours that `kneighbors` gives.
     index : None, "exact", "ann" or object, default=None
         What searches neighbours. "ann": an approximate index (extra ``ann``); an object with ``fit`` and
-        ``kneighbors``, such as NearestNeighbors, is used as it is.
+        ``kneighbors``, such as NearestNeighbors, is used as it is. It should search by the Euclidean distance: it gets
+        vectors for which that gives the order of `metric`.
     device : str, default="auto"
         Where to train: "cpu", "cuda", "mps". "auto" takes the first of CUDA, MPS and CPU that is there.
     random_state : int, RandomState instance or None, default=None

@@ -6,6 +6,7 @@ minus the Euclidean distance.
 
 import math
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from heapq import nsmallest
@@ -115,7 +116,7 @@ def _points(source, X, everyone):
         nested = np.array(X)
         X = nested.astype(np.float64) if nested.dtype.kind in "iuf" else X
     if not _holds_vectors(X):
-        return source.vectors[rows_of(source, _as_names(X))]
+        return source.vectors[rows_of(source, _as_names(X, source))]
     points = check_array(X, dtype=np.float32)
     width = source.vectors.shape[1]
     if points.shape[1] != width:
@@ -195,8 +196,8 @@ def most_similar(
     if metric is None:
         metric = "cosine" if same_column else "dot"
     _check_request(n, combine, popularity, metric)
-    rows = rows_of(source, _as_names(entities))
-    away = rows_of(source, _as_names(negative, none=()))
+    rows = rows_of(source, _as_names(entities, source))
+    away = rows_of(source, _as_names(negative, source, none=()))
     points = _query_points(source.vectors, rows, away, metric, combine)
     if len(away) and not points.any(axis=1).all():
         raise ValueError(
@@ -243,7 +244,7 @@ def read_new(links, other):
     names[:] = list(links)
     rows = []
     for name, values in links.items():
-        values = _as_names(values)
+        values = _as_names(values, other)
         found = np.asarray(other.lookup(values), dtype=np.int64) - 1 if values else np.empty(0)
         if not (found >= 0).any():
             reason = _unknown_message(other, values, found) if values else "Its list is empty."
@@ -347,12 +348,16 @@ def _check_request(n, combine, popularity, metric):
         raise ValueError("popularity works with the metrics 'cosine' and 'dot' only.")
 
 
-def _as_names(names, none=(None,)):
-    """One name or several as a list of names; `none` is what None stands for."""
+def _as_names(names, column, none=(None,)):
+    """One name of a column or several as a list of names; `none` is what None stands for."""
     if names is None:
         return list(none)
     if isinstance(names, (str, bytes)) or not isinstance(names, Iterable):
         return [names]
+    if isinstance(names, (tuple, frozenset)) and column.categories.dtype == object:
+        with suppress(TypeError):  # a tuple of lists, say, is no category
+            if column.lookup([names])[0]:
+                return [names]
     if isinstance(names, np.ndarray):
         return names.ravel().tolist()
     return list(names)
@@ -404,7 +409,7 @@ def _unit(vectors):
 
 def _choices(target, candidates, exclude, own, away, same_column):
     """Rows of the target that may be found (None: all), and those left out for each query."""
-    common = rows_of(target, _as_names(exclude, none=()))
+    common = rows_of(target, _as_names(exclude, target, none=()))
     if same_column:
         common = np.union1d(common, away)
     else:
@@ -414,7 +419,7 @@ def _choices(target, candidates, exclude, own, away, same_column):
     if candidates is None:
         allowed = np.arange(len(target.categories))
     else:
-        allowed = np.unique(rows_of(target, _as_names(candidates)))
+        allowed = np.unique(rows_of(target, _as_names(candidates, target)))
     allowed = np.setdiff1d(allowed, common)
     return allowed, [np.intersect1d(rows, allowed) for rows in own]
 

@@ -116,6 +116,9 @@ def test_fitted_attributes(fitted, pairs):
 def test_width_by_default_is_capped_by_the_entities(pairs):
     """50, or as many as the larger column has."""
     assert EntityEmbedder(interaction="dot", random_state=0).fit(pairs[0]).n_components_ == [32, 32]
+    # A column that is not given is as wide as the other.
+    for widths, expected in (({"book": 5}, 5), ({"link": 6, "book": "auto"}, 6), ({}, 32)):
+        assert make(n_components=widths).fit(pairs[0]).n_components_ == [expected] * 2
 
 
 @pytest.mark.parametrize("how", ["pickle", "skops"])

@@ -97,6 +97,24 @@ def test_several_names_give_the_blocks_of_each(books, metric):
         pd.testing.assert_frame_equal(answer, expected)
 
 
+def test_a_tuple_may_be_a_category():
+    """One that is known is a name; any other holds names."""
+    titles = np.empty(3, dtype=object)
+    titles[:] = [("a", 1), frozenset("ab"), "a"]
+    column = make_column("key", titles, [[1, 0], [1, 0.1], [0, 1]])
+    for title in titles:
+        answer = most_similar(column, title, candidates=titles[0], negative=None)
+        assert set(answer["query"]) <= {title}
+        pd.testing.assert_frame_equal(
+            most_similar(column, title),
+            most_similar(column, np.array([title, 0], dtype=object)[:1]),
+        )
+    assert most_similar(column, "a", exclude=("a", 1))["entity"].tolist() == [titles[1]]
+    assert most_similar(column, ("a", titles[1]))["query"].tolist() == ["a"] * 2 + [titles[1]] * 2
+    with pytest.raises(UnknownEntityError, match="'b' is not among the 3 categories"):
+        most_similar(column, ("a", "b"))
+
+
 def test_no_names_give_an_empty_frame(books):
     """The columns are there all the same."""
     answer = most_similar(books, [])
