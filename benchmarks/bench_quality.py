@@ -17,10 +17,9 @@ native categories, and our predictors. Every model has its own defaults and one 
 tuned on a table. Scores: R2, AUC, or minus the log-loss of several classes, in which a probability
 below .001 counts as .001 (nearest neighbours give zeros). Larger is better everywhere.
 
-More tables on demand: ``factors`` is made, two columns of 300 categories whose effects add and
-whose hidden traits multiply, 20,000 rows; ``products`` too, two classes by the product of the hidden
-traits alone, 6,000 rows, and ``xor``, the same with two categories a column; ``carriers`` is small
-and of nine classes, which airline a flight of New York's is by where it goes and when, 2,500 rows.
+Two more tables on demand: ``factors`` is made, two columns of 300 categories whose effects add and
+whose hidden traits multiply, 20,000 rows; ``carriers`` is small and of nine classes, which airline a
+flight of New York's is by where it goes and when, 2,500 rows of flights.
 
 Rossmann is split by date: the last tenth of the days is new, and ``--folds`` names draws of the
 training rows. The other tables use the fold that their file gives each row.
@@ -34,7 +33,6 @@ well what the models score on their own training rows: where that is far above, 
 
 import traceback
 import warnings
-from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -103,19 +101,6 @@ def make_factors(seed=0, n_rows=28_000, n_categories=300, n_traits=3):
     return X, y + rng.standard_normal(n_rows), {**meta, "folds": np.arange(n_rows) % 5}
 
 
-def make_products(n_rows=12_000, n_categories=20, n_traits=3, seed=0):
-    """Two columns that tell nothing alone: the product of their hidden traits decides the class."""
-    rng = np.random.default_rng(seed)
-    codes = rng.integers(0, n_categories, (n_rows, 2))
-    traits = rng.standard_normal((2, n_categories, n_traits))
-    traits -= traits.mean(axis=1, keepdims=True)
-    product = (traits[0, codes[:, 0]] * traits[1, codes[:, 1]]).sum(axis=1)
-    y = product + 0.5 * product.std() * rng.standard_normal(n_rows) > 0
-    X = pd.DataFrame({name: [f"{name}{i}" for i in codes[:, j]] for j, name in enumerate("ab")})
-    meta = {"cats": dict.fromkeys("ab"), "nums": [], "task": "binary"}
-    return X, y.astype(int), {**meta, "folds": np.arange(n_rows) % 2}
-
-
 def load_carriers(n_rows=12_500):
     """The nine airlines of most flights, from a few rows: a fold has 2,500."""
     X = load_tabular("nyc_flights")[0]
@@ -133,13 +118,7 @@ def load_carriers(n_rows=12_500):
     )
 
 
-_MORE = {
-    "crossed": make_crossed,
-    "factors": make_factors,
-    "products": make_products,
-    "xor": partial(make_products, n_categories=2, n_traits=1),
-    "carriers": load_carriers,
-}
+_MORE = {"crossed": make_crossed, "factors": make_factors, "carriers": load_carriers}
 
 
 def load_split(name, fold, seed, n_rows, network):

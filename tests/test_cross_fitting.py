@@ -3,14 +3,15 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from _made import QUICK, make_shops
 from sklearn import config_context
 from sklearn.ensemble import HistGradientBoostingClassifier
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import log_loss, roc_auc_score
 from sklearn.model_selection import GroupKFold, KFold, ShuffleSplit, cross_val_score
 
-from sk_entity_embed import EntityEmbedder
+from sk_entity_embed import EntityEmbedder, EntityEmbeddingClassifier
 from sk_entity_embed._cross_fitting import (
     assign_folds,
     drop_empty_folds,
@@ -229,6 +230,18 @@ def test_frozen_layers_stay_as_they_start():
     for left, right in zip(short.head["coefs"], long.head["coefs"]):
         np.testing.assert_array_equal(left, right)
     assert all((a != b).any() for a, b in zip(short.tables, long.tables))
+
+
+@pytest.mark.parametrize("seed", [1, 3])
+def test_columns_that_count_by_their_product_alone(seed):
+    """Mirrored vectors serve as well, so tables may disagree; new rows get their mean, which must mean something."""
+    rng = np.random.default_rng(seed)
+    a, b = rng.integers(0, 2, (2, 3000))
+    y = (a != b) ^ (rng.random(3000) < 0.1)
+    X = pd.DataFrame({"a": np.where(a, "x", "y"), "b": np.where(b, "x", "y")})
+    classifier = EntityEmbeddingClassifier(crossed_pairs=False, random_state=seed)
+    classifier.fit(X[:1500], y[:1500])
+    assert log_loss(y[1500:], classifier.predict_proba(X[1500:])) < 0.4  # .33 at best
 
 
 def test_a_category_of_one_fold_is_unknown_to_its_table():

@@ -220,8 +220,9 @@ class _Training:
                 if on_epoch is not None:
                     on_epoch.begin()
                 record = {"epoch": epoch + 1, "loss": self._epoch(length, place)}
-                ends_quarter = 4 * (place + 1) // length > 4 * place // length
-                has_turned = ends_quarter and self._turn_tables()
+                # Not at the end of a cycle: the bodies have yet to learn what a turned table means.
+                if 4 * place // length < 4 * (place + 1) // length < 4:
+                    self._turn_tables()
                 goes_on, export = math.isfinite(record["loss"]), self.export
                 if not goes_on:
                     if self.best is None:
@@ -231,8 +232,7 @@ class _Training:
                     waiting = 0 if self._judge(record) > 0 else waiting + 1
                     goes_on = waiting < self.plan.patience
                 elif self.validation and place + 1 == length:
-                    # After a turn the bodies have yet to learn what the table means now.
-                    goes_on = self._judge(record) > LEAST_GAIN or has_turned
+                    goes_on = self._judge(record) > LEAST_GAIN
                 self.history.append(record)
                 stop = on_epoch is not None and on_epoch(record, export)
                 self.interrupted = bool(stop)
@@ -255,11 +255,10 @@ class _Training:
         return network
 
     def _turn_tables(self):
-        """Turn fold tables that lie another way than the others; true if there was one."""
-        has_turned = False
+        """Turn fold tables that lie another way than the others."""
         # Layers that stay as they are do not learn to read a mirror.
         if self.alias is None or not self.plan.learning_rate:
-            return has_turned
+            return
         views = self.tables.views()
         for (columns, _), cells in zip(self.tables.blocks, self.cells):
             some = cells[:: -(-len(cells) // ROWS_COMPARED)]
@@ -273,8 +272,6 @@ class _Training:
                         torch.from_numpy(part).to(views[c]) for part in turn
                     )
                     views[c][k] = (views[c][k] - centre) @ rotation + new_centre
-                    has_turned = True
-        return has_turned
 
     def _judge(self, record):
         """Score the validation rows, and keep the network if it is the best so far.
