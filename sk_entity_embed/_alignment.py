@@ -2,7 +2,7 @@
 
 import numpy as np
 
-ROWS_COMPARED = 1 << 14
+ROWS_COMPARED = 1 << 12
 # Correlations of a table with the others: after a turn it must be as large as the first, and the turn must gain the
 # second. The chance differences of many vectors gain less.
 LEAST_ALIKE, LEAST_TURN = 0.5, 0.2

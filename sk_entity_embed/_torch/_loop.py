@@ -269,7 +269,7 @@ class _Training:
                 turns = find_turns(views[c].index_select(1, codes).cpu().numpy())
                 for k, turn in turns.items():
                     centre, rotation, new_centre = (
-                        torch.from_numpy(part).to(views[c]) for part in turn
+                        torch.from_numpy(part.astype(np.float32)).to(self.device) for part in turn
                     )
                     views[c][k] = (views[c][k] - centre) @ rotation + new_centre
 
