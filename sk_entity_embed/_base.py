@@ -146,18 +146,23 @@ def auto_components(n_categories, n_directions=1):
     return int(max(1, min(MAX_AUTO_COMPONENTS, width, n_categories - 1)))
 
 
+def _wanted_components(estimator, names):
+    """What `n_components` asks for each embedded column, "auto" where it names none."""
+    wanted = estimator.n_components
+    if not isinstance(wanted, dict):
+        return [wanted] * len(names)
+    unknown = [key for key in wanted if key not in names]
+    if unknown:
+        raise ValueError(
+            f"n_components names {unknown}, which are no embedded columns. Expected keys among {names}."
+        )
+    return [wanted.get(name, "auto") for name in names]
+
+
 def resolve_components(estimator, names, n_categories, n_directions=1):
     """Width of each embedded column."""
-    wanted = estimator.n_components
-    if isinstance(wanted, dict):
-        unknown = [key for key in wanted if key not in names]
-        if unknown:
-            raise ValueError(
-                f"n_components names {unknown}, which are no embedded columns. Expected keys among {names}."
-            )
     widths = []
-    for name, n in zip(names, n_categories):
-        width = wanted.get(name, "auto") if isinstance(wanted, dict) else wanted
+    for name, n, width in zip(names, n_categories, _wanted_components(estimator, names)):
         if width == "auto":
             widths.append(auto_components(n, n_directions))
         elif isinstance(width, Integral) and not isinstance(width, bool) and width >= 1:
@@ -172,10 +177,8 @@ def resolve_components(estimator, names, n_categories, n_directions=1):
 def _resolve_link_components(estimator, names, n_categories):
     """Width of the vectors of both columns of pairs; one that is not given is as wide as the other."""
     widths = resolve_components(estimator, names, [n_categories] * 2)
-    wanted = estimator.n_components
-    if not isinstance(wanted, dict):
-        wanted = dict.fromkeys(names, wanted)
-    given = [w for name, w in zip(names, widths) if wanted.get(name, "auto") != "auto"]
+    wanted = _wanted_components(estimator, names)
+    given = [width for width, asked in zip(widths, wanted) if asked != "auto"]
     if len(given) == 2:
         return given
     return 2 * (given or [min(AUTO_LINK_COMPONENTS, n_categories)])

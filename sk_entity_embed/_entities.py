@@ -246,14 +246,13 @@ def _as_pandas(frame):
         return frame.to_frame()
     import narwhals.stable.v2 as nw
 
-    lazy = nw.from_native(frame, pass_through=True)
-    if not isinstance(lazy, nw.DataFrame):
-        collect = "Call collect() on it first." if isinstance(lazy, nw.LazyFrame) else ""
+    table = nw.from_native(frame, pass_through=True)
+    if not isinstance(table, nw.DataFrame):
+        collect = "Call collect() on it first." if isinstance(table, nw.LazyFrame) else ""
         raise TypeError(
             f"metadata must be a data frame in memory, got {type(frame).__name__}. {collect}".rstrip()
         )
-    columns = {name: _pandas_series(lazy[name]) for name in lazy.columns}
-    return lazy.to_pandas().assign(**columns)
+    return pd.DataFrame({name: _pandas_series(table[name]) for name in table.columns})
 
 
 def _pandas_series(series):

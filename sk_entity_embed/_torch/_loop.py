@@ -66,7 +66,6 @@ class _Training:
         self.tables = Tables(
             spec.n_codes, spec.n_components, spec.n_tables, self.generator, device, fixed
         )
-        self.n_fixed_columns = len(fixed)
         self.body = Bodies(spec, self.tables, self.generator, device)
         self.optimiser = AdamW(self.body.flat, self.body.decays, plan.weight_decay)
         self.loss = make_loss(spec.loss, spec.quantile)
@@ -259,12 +258,10 @@ class _Training:
         # Layers that stay as they are do not learn to read a mirror.
         if self.alias is None or not self.plan.learning_rate:
             return
-        views = self.tables.views()
-        for (columns, _), cells in zip(self.tables.blocks, self.cells):
+        views, learning = self.tables.views(), slice(self.tables.n_fixed, None)
+        for (columns, _), cells in zip(self.tables.blocks[learning], self.cells[learning]):
             some = cells[:: -(-len(cells) // ROWS_COMPARED)]
             for j, c in enumerate(columns):
-                if c < self.n_fixed_columns:
-                    continue
                 codes = some[:, j] - int(self.tables.offset[c])
                 turns = find_turns(views[c].index_select(1, codes).cpu().numpy())
                 for k, turn in turns.items():
