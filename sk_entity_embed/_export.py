@@ -3,7 +3,7 @@
 import numpy as np
 
 from ._entities import one_line, read_attributes, read_entities
-from ._paths import file_path, folder_path
+from ._paths import draft_of, file_path, folder_path
 
 
 def write_projector(folder, embedder, *, column=None, metadata=None, binary=False):
@@ -57,7 +57,8 @@ def write_projector(folder, embedder, *, column=None, metadata=None, binary=Fals
     folder.mkdir(exist_ok=True)
     if binary:
         vectors = "vectors.bytes"
-        (folder / vectors).write_bytes(entities.vectors.astype("<f4").tobytes())
+        with draft_of(folder / vectors) as draft:
+            draft.write_bytes(entities.vectors.astype("<f4").tobytes())
     else:
         vectors = "vectors.tsv"
         _write_lines(folder / vectors, ("\t".join(map(str, row)) for row in entities.vectors))
@@ -158,5 +159,8 @@ def _quoted(text):
 
 
 def _write_lines(path, lines):
-    with path.open("w", encoding="utf-8", errors="replace", newline="\n") as file:
+    with (
+        draft_of(path) as draft,
+        draft.open("w", encoding="utf-8", errors="replace", newline="\n") as file,
+    ):
         file.writelines(f"{line}\n" for line in lines)

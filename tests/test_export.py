@@ -148,3 +148,19 @@ def test_word_vectors_have_one_word_a_line(tmp_path):
     assert len(set(words)) == len(names)
     assert {len(line.split(" ")) for line in lines} == {len(names) + 1}
     assert words[-3:] == ["a_b", "a_b#2", "a_b#2#2"]
+
+
+def test_a_failure_leaves_the_older_file(tmp_path, monkeypatch):
+    """What was there is there still, and nothing beside it."""
+
+    def fail(*_):
+        raise OSError("the disk is full")
+
+    path = tmp_path / "vectors.txt"
+    write_word_vectors(path, FakeEmbedder(["a", "b"], np.eye(2)))
+    before = path.read_bytes()
+    monkeypatch.setattr("os.replace", fail)
+    with pytest.raises(OSError, match="the disk is full"):
+        write_word_vectors(path, FakeEmbedder(["c", "d"], np.eye(2)))
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
