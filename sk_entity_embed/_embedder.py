@@ -746,6 +746,8 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
             If a name is not known; the message offers the closest spellings.
         ValueError
             If vectors are of another width, or there are not that many neighbours.
+        TypeError
+            If categories come as a data frame, not as one of its columns.
         """
         check_is_fitted(self)
         j = self._column(column)
@@ -808,6 +810,8 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         ------
         KeyError
             If a name is not known; the message offers the closest spellings.
+        TypeError
+            If names come as a data frame, not as one of its columns.
 
         Examples
         --------

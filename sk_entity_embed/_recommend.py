@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from sklearn.utils import check_array
 
-from ._native import in_pandas
+from ._native import in_pandas, python_values
 from ._neighbors import Searcher
 
 _FEW = 64  # entities to leave out up to which a search over all, longer by as many, is cheapest
@@ -291,7 +291,7 @@ class _Spellings:
     """Categories as lower-case text, prepared once for all unknown names of a message."""
 
     def __init__(self, categories):
-        self.values = categories.tolist()
+        self.values = python_values(categories)
         self.texts = [str(value).casefold() for value in self.values]
 
     def closest(self, name, limit):
@@ -352,6 +352,13 @@ def _as_names(names, column, none=(None,)):
     """One name of a column or several as a list of names; `none` is what None stands for."""
     if names is None:
         return list(none)
+    if len(getattr(names, "shape", ())) == 2 and not isinstance(names, np.ndarray):
+        raise TypeError(
+            f"Names of column {column.name!r} are given one by one, as a list or as a column; got a "
+            f"{type(names).__name__} of shape {names.shape}. Select a column of it."
+        )
+    if hasattr(names, "to_pylist"):  # Arrow's cells are no Python values
+        return names.to_pylist()
     if isinstance(names, (str, bytes)) or not isinstance(names, Iterable):
         return [names]
     if isinstance(names, (tuple, frozenset)) and column.categories.dtype == object:
@@ -359,7 +366,7 @@ def _as_names(names, column, none=(None,)):
             if column.lookup([names])[0]:
                 return [names]
     if isinstance(names, np.ndarray):
-        return names.ravel().tolist()
+        return python_values(names.ravel())
     return list(names)
 
 
@@ -374,7 +381,7 @@ def rows_of(column, names):
 def _unknown_message(column, names, rows):
     """Say of each name why it has no vector, and what may have been meant."""
     unknown = list(dict.fromkeys(names[i] for i in np.flatnonzero(rows < 0)))
-    infrequent = set(column.infrequent.tolist())
+    infrequent = set(python_values(column.infrequent))
     spellings = _Spellings(column.categories)
     lines = []
     for name in unknown[:_MAX_REPORTED]:
@@ -496,6 +503,6 @@ def _as_frame(labels, found, target):
 
 def _joined(column, rows, away):
     """One readable name of a combined query."""
-    text = " + ".join(map(str, column.categories[rows].tolist()))
-    text += "".join(f" - {name}" for name in column.categories[away].tolist())
+    text = " + ".join(map(str, python_values(column.categories[rows])))
+    text += "".join(f" - {name}" for name in python_values(column.categories[away]))
     return np.array([text], dtype=object)

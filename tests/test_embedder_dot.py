@@ -284,6 +284,20 @@ def test_numbers_beside_names_are_entities(pairs, kind):
     np.testing.assert_array_equal(embedder.transform(numbered), named.transform(X))
 
 
+@pytest.mark.parametrize("unit", ["s", "ns"])
+def test_times_are_names(unit):
+    """Also as an array, such as `categories_`; a message shows times, not nanoseconds."""
+    days = pd.date_range("2020-01-01", periods=6).as_unit(unit)
+    X = pd.DataFrame({"day": days.repeat(3), "shop": list("abc") * 6})
+    embedder = make(n_components=2).fit(X)
+    names = embedder.categories_[0][:2]
+    assert embedder.most_similar(names, n=1)["query"].tolist() == days[:2].tolist()
+    both = embedder.most_similar(names, n=1, combine="mean")
+    assert both["query"][0] == "2020-01-01 00:00:00 + 2020-01-02 00:00:00"
+    with pytest.raises(KeyError, match=r"Closest: Timestamp\('2020-01-01 00:00:00'\)"):
+        embedder.most_similar("2020-01-01")
+
+
 @pytest.mark.parametrize(
     ("X", "y", "match"),
     [

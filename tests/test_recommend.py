@@ -5,6 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 from sklearn.neighbors import NearestNeighbors
 
@@ -92,9 +94,19 @@ def test_several_names_give_the_blocks_of_each(books, metric):
     expected = pd.concat(
         [most_similar(books, name, 3, metric=metric) for name in names], ignore_index=True
     )
-    for form in (names, tuple(names), np.array(names, dtype=object), pd.Series(names)):
+    forms = (tuple, np.array, pd.Series, pl.Series, pa.array, lambda n: pa.chunked_array([n]))
+    for form in (names, *(make(names) for make in forms)):
         answer = most_similar(books, form, 3, metric=metric)
         pd.testing.assert_frame_equal(answer, expected)
+
+
+@pytest.mark.parametrize("make", [pd.DataFrame, pl.DataFrame, pa.table])
+def test_names_are_no_data_frame(books, make):
+    """Its columns are not taken for names."""
+    frame = make({"book": ["Dune", "Emma"]})
+    for ask in (most_similar, kneighbors):
+        with pytest.raises(TypeError, match=r"one by one.*able|Frame of shape \(2, 1\). Select"):
+            ask(books, frame)
 
 
 def test_a_tuple_may_be_a_category():
