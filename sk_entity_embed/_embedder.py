@@ -791,7 +791,7 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         metric : {"cosine", "dot", "euclidean"}, default=None
             None: the parameter of the estimator; "dot" with `among`.
         exclude, candidates : list of categories, default=None
-            Entities to leave out; the only ones to list.
+            Entities to leave out, be they too rare for a vector or not; the only ones to list.
         combine : {"mean"}, default=None
             "mean": one list for all `entities` together ("I liked these three").
         negative : category or list of categories, default=None

@@ -163,7 +163,7 @@ def most_similar(
     metric : {"cosine", "dot", "euclidean"}, default=None
         None: "cosine" within a column, "dot", the score of the pair, with a `target`.
     exclude, candidates : list of categories of the target column, default=None
-        Entities never listed; the only ones that may be listed.
+        Entities never listed, infrequent ones among them or not; the only ones that may be listed.
     combine : {"mean"}, default=None
         "mean": one list for all `entities` together, near to the mean of their vectors (of length
         one, for "cosine"). None: a list for each.
@@ -378,6 +378,14 @@ def rows_of(column, names):
     return rows
 
 
+def _rows_left_out(column, names):
+    """As `rows_of`; those that were too rare for a vector cannot be found anyway."""
+    rows = np.asarray(column.lookup(names), dtype=np.int64) - 1 if names else np.empty(0, np.int64)
+    infrequent = set(python_values(column.infrequent)) if (rows < 0).any() else ()
+    rows_of(column, [names[i] for i in np.flatnonzero(rows < 0) if names[i] not in infrequent])
+    return rows[rows >= 0]
+
+
 def _unknown_message(column, names, rows):
     """Say of each name why it has no vector, and what may have been meant."""
     unknown = list(dict.fromkeys(names[i] for i in np.flatnonzero(rows < 0)))
@@ -416,7 +424,7 @@ def _unit(vectors):
 
 def _choices(target, candidates, exclude, own, away, same_column):
     """Rows of the target that may be found (None: all), and those left out for each query."""
-    common = rows_of(target, _as_names(exclude, target, none=()))
+    common = _rows_left_out(target, _as_names(exclude, target, none=()))
     if same_column:
         common = np.union1d(common, away)
     else:

@@ -295,6 +295,18 @@ def test_unknown_names_are_reported_with_close_spellings(books):
         kneighbors(books, ["karenina"])
 
 
+def test_infrequent_ones_are_left_out_anyway(books):
+    """A history may hold what was too rare for a vector; what nobody knows is a mistake."""
+    answer = most_similar(books, "Emma", exclude=["Dracula", "Dune"])
+    pd.testing.assert_frame_equal(answer, most_similar(books, "Emma", exclude=["Dune"]))
+    pd.testing.assert_frame_equal(
+        most_similar(books, "Emma", exclude="Dracula"), most_similar(books, "Emma")
+    )
+    with pytest.raises(UnknownEntityError, match=r"'Dun' is not among .* 'Dune'") as error:
+        most_similar(books, "Emma", exclude=["Dracula", "Dun"])
+    assert "Dracula" not in str(error.value)
+
+
 def test_the_error_survives_pickling(books):
     """As errors of worker processes do."""
     with pytest.raises(UnknownEntityError) as error:
