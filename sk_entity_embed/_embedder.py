@@ -312,7 +312,7 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
             Real, binary, multiclass or multilabel indicator. For "dot": None (every row is a link), 0 and 1, or real
             (a rating).
         sample_weight : array-like of shape (n_samples,), default=None
-            Weight of each row, >= 0; for "dot" the confidence of a pair.
+            Weight of each row, >= 0; for "dot" the confidence of a pair, 1 for an ordinary one.
         **params : dict
             With metadata routing enabled, passed to the splitter `cv`, such as ``groups``.
 
@@ -327,6 +327,11 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
             If the input does not fit; nothing is trained then.
         FloatingPointError
             If the loss stops being finite; what was fitted before stays.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If the vectors of "dot" shrink to nothing, as they do where weights are far below 1.
         """
         self._fit(X, y, sample_weight, params, "fit")
         return self
@@ -596,8 +601,9 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         """Give vectors to entities that were not in `fit`, from their links alone.
 
         A vector solves the least squares that the fit solved for known entities, so an entity of the first column with
-        the links it had in `fit`, all of weight 1, gets the vector it has. For the second column it gets a slightly
-        other one: its table was solved last but one, and polished. Needs ``interaction="dot"`` and the exact solver.
+        the links it had in `fit`, all of weight 1 and no non-links, gets the vector it has. For the second column it
+        gets a slightly other one: its table was solved last but one, and polished. Needs ``interaction="dot"`` and the
+        exact solver.
 
         Parameters
         ----------

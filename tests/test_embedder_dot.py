@@ -234,6 +234,15 @@ def test_weights_are_confidence(pairs):
     assert score(20.0) > score(1.0) > score(0.05)
 
 
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_vectors_that_vanish_are_told_of(pairs, solver):
+    """Weights that sum up to 1 lose against the penalty; those of mean 1 do not."""
+    X = pairs[0]
+    with pytest.warns(ConvergenceWarning, match=r"vanished.*sample_weight of about 1"):
+        make(solver).fit(X, sample_weight=np.full(len(X), 1e-5))
+    make(solver).fit(X, sample_weight=np.ones(len(X)))
+
+
 def test_an_entity_without_a_known_link_is_like_an_unknown_one():
     """Its links are all too rare: the best guess is the mean of the others, and it is no part of that."""
     lonely = [("lonely", f"rare {i}") for i in range(4)]

@@ -30,6 +30,7 @@ _FLOPS = 13
 # most .002 anywhere). Above 250,000 they are fewer for time alone: their quality on data of that size is not measured.
 # All by benchmarks/bench_links.py.
 _SWEEPS = ((50_000, 12, 0.5), (250_000, 4, 0.0), (math.inf, 3, 0.0))
+_LEAST_SCORE = 1e-3  # if all are below, nothing was learned
 
 
 def train_links(pairs, spec, *, seed, device="cpu", on_epoch=None):
@@ -66,7 +67,10 @@ def train_links(pairs, spec, *, seed, device="cpu", on_epoch=None):
     diary = _Diary(on_epoch, "the penalty" if solver == "exact" else "the learning rate")
     train = _train_exact if solver == "exact" else _train_sgd
     with enough_threads(_FLOPS * len(pairs.left) * spec.n_components):
-        return train(pairs, spec, loss, seed, torch.device(device), diary)
+        trained = train(pairs, spec, loss, seed, torch.device(device), diary)
+    if pairs.weight is not None or spec.weight_decay != "auto":
+        _warn_if_vanished(trained)
+    return trained
 
 
 def _usable(pairs):
@@ -149,6 +153,19 @@ def _warn_interrupted(n_epochs):
         ConvergenceWarning,
         stacklevel=2,
     )
+
+
+def _warn_if_vanished(trained):
+    """Warn if no product of two vectors can be told from 0, and no bias makes up for it."""
+    tables = (trained.left_vectors, trained.right_vectors)
+    highest = math.prod(float(np.linalg.norm(table, axis=1).max()) for table in tables)
+    if highest < _LEAST_SCORE and not trained.left_bias.any():
+        warnings.warn(
+            f"The vectors vanished: no pair scores above {highest:.1g}. The penalty outweighs the pairs. Give an "
+            "ordinary pair a sample_weight of about 1, or lower weight_decay.",
+            ConvergenceWarning,
+            stacklevel=2,
+        )
 
 
 def _train_exact(pairs, spec, loss, seed, device, diary):
