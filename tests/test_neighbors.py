@@ -259,11 +259,33 @@ class ForgetfulIndex:
         return np.zeros(rows.shape), rows
 
 
+class FirstRows:
+    """Answers with the first rows, whatever the query."""
+
+    def fit(self, vectors):
+        return self
+
+    def kneighbors(self, queries, n_neighbors):
+        rows = np.tile(np.arange(n_neighbors), (len(queries), 1))
+        return np.zeros(rows.shape), rows
+
+
 def test_an_index_that_finds_too_few_is_helped(metric, rng):
     """Exactly as many neighbours as were asked for."""
     vectors = rng.standard_normal((100, 5)).astype(np.float32)
     found = make_searcher(vectors, metric, ForgetfulIndex()).search(vectors[:7], 3)
     assert_same_answer(found, slow_search(vectors, metric, vectors[:7], 3))
+
+
+def test_an_index_is_not_asked_for_much_more_than_is_wanted(metric, rng):
+    """What is left out may be all that it would propose: the search is exact."""
+    vectors = rng.standard_normal((400, 5)).astype(np.float32)
+    exact, searcher = Searcher(vectors, metric), make_searcher(vectors, metric, FirstRows())
+    _, nearest = exact.search(vectors[:2], 100)
+    assert_same_answer(
+        searcher.search(vectors[:2], 3, exclude=list(nearest)),
+        slow_search(vectors, metric, vectors[:2], 3, exclude=nearest),
+    )
 
 
 def test_make_searcher_is_exact_unless_asked():
