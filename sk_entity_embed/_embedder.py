@@ -123,7 +123,7 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         column are then polished by a softmax, which ranks links better and leaves the first column alone.
     early_stopping : bool, default=False
         Stop when the validation loss has not improved for `patience` epochs, and keep the best epoch. Cross-fitted
-        training scores rows by the table that has not seen their labels, which costs no rows.
+        training scores rows by the table that has not seen their labels, which costs no rows. Only "mlp".
     validation_fraction : float, default=0.1
         Share of the rows that early stopping scores.
     patience : int, default=5
