@@ -181,6 +181,7 @@ def test_the_same_title_twice_is_one_book(tmp_path):
     ("line", "message"),
     [
         (b'{"title": "A", "links": ["x"', "Expecting"),
+        (b"book,link", "Expected JSON, a book a line; .*CSV"),
         (b'"A"', "expected an object with title, info and links"),
         (b'["A", {}]', "expected an object with title"),
         (b'{"links": []}', "expected a title"),

@@ -156,7 +156,12 @@ def _read_books(path):
             raise ValueError(
                 f"{path} is not a whole gzip file, it breaks after line {number}: {error}"
             ) from error
-        except (ValueError, RecursionError) as error:  # also of the JSON and of its encoding
+        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+            raise ValueError(
+                f"{path}, line {number}: {error}. Expected JSON, a book a line; a table of pairs, such as CSV, goes "
+                "by pandas to EntityEmbedder.fit."
+            ) from error
+        except (ValueError, RecursionError) as error:
             raise ValueError(f"{path}, line {number}: {error}") from error
 
 
