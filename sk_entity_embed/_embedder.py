@@ -593,6 +593,7 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
             vectors,
             index=in_pandas(pd.Index, entities, name=name),
             columns=[f"{name}_{i}" for i in range(vectors.shape[1])],
+            copy=True,  # pandas 2 would share the memory, so that a change of the frame is one of the fit
         )
 
     # -- use 3: new entities and reasons, for links ------------------------------------------------

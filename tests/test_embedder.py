@@ -436,6 +436,7 @@ def test_embedding_is_a_data_frame_by_category(shops, fitted):
     assert frame.index.name == "shop"
     assert frame.columns.tolist() == ["shop_0", "shop_1"]
     np.testing.assert_array_equal(frame, fitted.embeddings_[0])
+    assert not np.shares_memory(frame.to_numpy(), fitted.embeddings_[0])
     pd.testing.assert_frame_equal(fitted.embedding(0), frame)
     with pytest.raises(ValueError, match="Several columns are embedded: give column="):
         fitted.embedding()
