@@ -436,7 +436,9 @@ class IndexSearcher:
         n_wanted = min(n_neighbors + exclude.shape[1], self.n_rows)
         points = _euclidean_queries(queries, self.metric)
         _, rows = self._index.kneighbors(points, n_wanted)
-        rows = np.asarray(rows, dtype=np.int64)
+        rows = np.asarray(rows, dtype=np.int64)[:, :n_wanted]
+        n_missing = n_wanted - rows.shape[1]  # some indexes answer with what they have
+        rows = np.pad(rows, ((0, 0), (0, n_missing)), constant_values=-1)
         scores = self.exact._true_scores(queries, rows)
         scores[rows < 0] = -np.inf  # what an index answers when it has found no more
         scores, rows = _sort(scores, rows, n_wanted)

@@ -259,6 +259,14 @@ class ForgetfulIndex:
         return np.zeros(rows.shape), rows
 
 
+class NarrowIndex(ForgetfulIndex):
+    """Answers with fewer columns than were asked for."""
+
+    def kneighbors(self, queries, n_neighbors):
+        distances, rows = super().kneighbors(queries, n_neighbors)
+        return distances[:, :1], rows[:, :1]
+
+
 class FirstRows:
     """Answers with the first rows, whatever the query."""
 
@@ -273,8 +281,9 @@ class FirstRows:
 def test_an_index_that_finds_too_few_is_helped(metric, rng):
     """Exactly as many neighbours as were asked for."""
     vectors = rng.standard_normal((100, 5)).astype(np.float32)
-    found = make_searcher(vectors, metric, ForgetfulIndex()).search(vectors[:7], 3)
-    assert_same_answer(found, slow_search(vectors, metric, vectors[:7], 3))
+    for index in (ForgetfulIndex(), NarrowIndex()):
+        found = make_searcher(vectors, metric, index).search(vectors[:7], 3)
+        assert_same_answer(found, slow_search(vectors, metric, vectors[:7], 3))
 
 
 def test_an_index_is_not_asked_for_much_more_than_is_wanted(metric, rng):
