@@ -754,7 +754,7 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         ValueError
             If vectors are of another width, or there are not that many neighbours.
         TypeError
-            If categories come as a data frame, not as one of its columns.
+            If categories come as a table, not as one of its columns.
         """
         check_is_fitted(self)
         j = self._column(column)
@@ -818,7 +818,7 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         KeyError
             If a name is not known; the message offers the closest spellings.
         TypeError
-            If names come as a data frame, not as one of its columns.
+            If names come as a table, not as one of its columns.
 
         Examples
         --------

@@ -354,10 +354,11 @@ def _as_names(names, column, none=(None,)):
     """One name of a column or several as a list of names; `none` is what None stands for."""
     if names is None:
         return list(none)
-    if len(getattr(names, "shape", ())) == 2 and not isinstance(names, np.ndarray):
+    shape = getattr(names, "shape", ())
+    if len(shape) == 2 and not (isinstance(names, np.ndarray) and shape[1] == 1):
         raise TypeError(
             f"Names of column {column.name!r} are given one by one, as a list or as a column; got a "
-            f"{type(names).__name__} of shape {names.shape}. Select a column of it."
+            f"{type(names).__name__} of shape {shape}. Select a column of it; vectors are for kneighbors, as floats."
         )
     if hasattr(names, "to_pylist"):  # Arrow's cells are no Python values
         return names.to_pylist()

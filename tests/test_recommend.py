@@ -101,12 +101,15 @@ def test_several_names_give_the_blocks_of_each(books, metric):
 
 
 @pytest.mark.parametrize("make", [pd.DataFrame, pl.DataFrame, pa.table])
-def test_names_are_no_data_frame(books, make):
-    """Its columns are not taken for names."""
-    frame = make({"book": ["Dune", "Emma"]})
-    for ask in (most_similar, kneighbors):
-        with pytest.raises(TypeError, match=r"one by one.*able|Frame of shape \(2, 1\). Select"):
-            ask(books, frame)
+def test_names_are_no_table(books, make):
+    """Neither are its columns names nor its cells, but for those of an array of one column."""
+    frame = make({"book": ["Dune", "Emma"], "link": ["desert", "england"]})
+    for table in (frame, np.asarray(frame)):
+        for ask in (most_similar, kneighbors):
+            with pytest.raises(TypeError, match=r"one by one.* of shape \(2, 2\). Select a column"):
+                ask(books, table)
+    column = np.asarray(frame)[:, :1]
+    pd.testing.assert_frame_equal(most_similar(books, column), most_similar(books, BOOKS[2:4]))
 
 
 def test_a_tuple_may_be_a_category():
