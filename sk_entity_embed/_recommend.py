@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from sklearn.utils import check_array
 
+from ._entities import is_missing
 from ._native import in_pandas, python_values
 from ._neighbors import Searcher
 
@@ -384,19 +385,28 @@ def rows_of(column, names):
 def _rows_left_out(column, names):
     """As `rows_of`; those that were too rare for a vector cannot be found anyway."""
     rows = np.asarray(column.lookup(names), dtype=np.int64) - 1 if names else np.empty(0, np.int64)
-    infrequent = set(python_values(column.infrequent)) if (rows < 0).any() else ()
-    rows_of(column, [names[i] for i in np.flatnonzero(rows < 0) if names[i] not in infrequent])
+    unknown = [names[i] for i in np.flatnonzero(rows < 0)]
+    if unknown:
+        was_infrequent = _infrequent_test(column)
+        rows_of(column, [name for name in unknown if not was_infrequent(name)])
     return rows[rows >= 0]
+
+
+def _infrequent_test(column):
+    """Return a function that tells whether a name was too rare in fit; all missing ones are alike."""
+    values = python_values(column.infrequent)
+    known, holds_missing = set(values), any(map(is_missing, values[-1:]))
+    return lambda name: name in known or (holds_missing and is_missing(name))
 
 
 def _unknown_message(column, names, rows):
     """Say of each name why it has no vector, and what may have been meant."""
     unknown = list(dict.fromkeys(names[i] for i in np.flatnonzero(rows < 0)))
-    infrequent = set(python_values(column.infrequent))
+    was_infrequent = _infrequent_test(column)
     spellings = _Spellings(column.categories)
     lines = []
     for name in unknown[:_MAX_REPORTED]:
-        if name in infrequent:
+        if was_infrequent(name):
             lines.append(f"{name!r} was rarer than min_frequency in fit, so it has no vector.")
             continue
         near = spellings.closest(name, 3)

@@ -309,6 +309,10 @@ def test_infrequent_ones_are_left_out_anyway(books):
     with pytest.raises(UnknownEntityError, match=r"'Dun' is not among .* 'Dune'") as error:
         most_similar(books, "Emma", exclude=["Dracula", "Dun"])
     assert "Dracula" not in str(error.value)
+    column = make_column("c", ["a", "b"], [[1, 0], [0, 1]], infrequent=["c", None])
+    assert most_similar(column, "a", exclude=["c", np.nan, pd.NA])["entity"].tolist() == ["b"]
+    with pytest.raises(UnknownEntityError, match="'c': nan was rarer than min_frequency"):
+        most_similar(column, np.nan)
 
 
 def test_the_error_survives_pickling(books):
