@@ -234,13 +234,17 @@ def test_weights_are_confidence(pairs):
     assert score(20.0) > score(1.0) > score(0.05)
 
 
-@pytest.mark.parametrize("solver", SOLVERS)
-def test_vectors_that_vanish_are_told_of(pairs, solver):
-    """Weights that sum up to 1 lose against the penalty; those of mean 1 do not."""
-    X = pairs[0]
+@pytest.mark.parametrize(
+    ("solver", "unit"), [("exact", None), ("sgd", None), ("sgd", 1e-4), ("sgd", 1e4)]
+)
+def test_vectors_that_vanish_are_told_of(pairs, solver, unit):
+    """Weights that sum up to 1 lose against the penalty; those of mean 1 do not, whatever the unit of a rating."""
+    X, y = pairs[0], None
+    if unit is not None:
+        y = unit * (3 + np.random.default_rng(0).standard_normal(len(X)))
     with pytest.warns(ConvergenceWarning, match=r"vanished.*sample_weight of about 1"):
-        make(solver).fit(X, sample_weight=np.full(len(X), 1e-5))
-    make(solver).fit(X, sample_weight=np.ones(len(X)))
+        make(solver).fit(X, y, sample_weight=np.full(len(X), 1e-5))
+    make(solver).fit(X, y, sample_weight=np.ones(len(X)))
 
 
 def test_an_entity_without_a_known_link_is_like_an_unknown_one():

@@ -30,7 +30,7 @@ _FLOPS = 13
 # most .002 anywhere). Above 250,000 they are fewer for time alone: their quality on data of that size is not measured.
 # All by benchmarks/bench_links.py.
 _SWEEPS = ((50_000, 12, 0.5), (250_000, 4, 0.0), (math.inf, 3, 0.0))
-_LEAST_SCORE = 1e-3  # if all are below, nothing was learned
+_LEAST_SCORE = 1e-3  # if what adds to it is always below, nothing was learned
 
 
 def train_links(pairs, spec, *, seed, device="cpu", on_epoch=None):
@@ -69,7 +69,7 @@ def train_links(pairs, spec, *, seed, device="cpu", on_epoch=None):
     with enough_threads(_FLOPS * len(pairs.left) * spec.n_components):
         trained = train(pairs, spec, loss, seed, torch.device(device), diary)
     if pairs.weight is not None or spec.weight_decay != "auto":
-        _warn_if_vanished(trained)
+        _warn_if_vanished(trained, 1.0 if pairs.kind != "rating" else float(pairs.value.std()))
     return trained
 
 
@@ -155,13 +155,14 @@ def _warn_interrupted(n_epochs):
     )
 
 
-def _warn_if_vanished(trained):
-    """Warn if no product of two vectors can be told from 0, and no bias makes up for it."""
+def _warn_if_vanished(trained, scale):
+    """Warn if neither vectors nor biases make a difference to any score, beside the `scale` of what is to be told."""
     tables = (trained.left_vectors, trained.right_vectors)
     highest = math.prod(float(np.linalg.norm(table, axis=1).max()) for table in tables)
-    if highest < _LEAST_SCORE and not trained.left_bias.any():
+    biases = (float(np.abs(bias).max()) for bias in (trained.left_bias, trained.right_bias))
+    if max(highest, *biases) < _LEAST_SCORE * scale:
         warnings.warn(
-            f"The vectors vanished: no pair scores above {highest:.1g}. The penalty outweighs the pairs. Give an "
+            f"The vectors vanished: no product of two is above {highest:.1g}. The penalty outweighs the pairs. Give an "
             "ordinary pair a sample_weight of about 1, or lower weight_decay.",
             ConvergenceWarning,
             stacklevel=2,
