@@ -149,6 +149,8 @@ def read_target(y, *, target_type="auto", loss="auto", quantile=0.5, sample_weig
             "target_type='multilabel' needs a y of shape (n_samples, n_labels) that holds only 0 and 1, "
             f"got {inferred!r}."
         )
+    if kind == "multilabel":
+        _check_indicator(y)
     if loss == "auto":
         loss = _LOSSES[kind][0]
     elif loss not in _LOSSES[kind]:
@@ -237,6 +239,16 @@ def start_output(target, encoded, weight):
     share = np.clip(np.average(encoded, axis=0, weights=weight), 1e-4, 1 - 1e-4)
     odds = np.log(share) if target.kind == "multiclass" else special.logit(share)
     return tuple(float(x) for x in odds)
+
+
+def _check_indicator(y):
+    """Raise if a multilabel y holds other labels than 0 and 1: scikit-learn's type has any two whole numbers."""
+    labels = np.unique(y)
+    if not np.isin(labels, (0, 1)).all():
+        raise ValueError(
+            f"A y of several columns of two labels must hold 0 and 1, got {labels.tolist()}. Encode the labels as 0 "
+            "and 1, for example with (y == label).astype(int); numbers to predict need target_type='continuous'."
+        )
 
 
 def _warn_of_many_classes(y, kind):

@@ -184,6 +184,15 @@ def test_a_kind_or_loss_that_does_not_fit_is_refused(settings, match):
         read_target(np.array([1, 2, 3]), **settings)
 
 
+@pytest.mark.parametrize("labels", [(-1, 1), (1, 2), (0.0, 5.0)])
+def test_an_indicator_of_other_labels_is_refused(labels):
+    """For scikit-learn's type_of_target any two whole numbers are one; the loss would take them for 0 and 1."""
+    y = np.array(labels)[np.array([[0, 1], [1, 1], [0, 0]])]
+    with pytest.raises(ValueError, match=r"must hold 0 and 1, got .*target_type='continuous'"):
+        read_target(y)
+    assert read_target(y, target_type="continuous")[0].kind == "continuous"
+
+
 def test_unknown_kind_is_refused():
     """Objects that are neither labels nor numbers."""
     with pytest.raises(ValueError, match="Unknown label type"):
