@@ -280,6 +280,16 @@ def _read_classes(y, kind, loss):
     return target, encoded.astype(np.float32)
 
 
+def _weighted_quantile(values, quantile, weight):
+    """The quantile of each column, of rows that count by their weight."""
+    if weight is None:
+        return np.quantile(values, quantile, axis=0)
+    order = np.argsort(values, axis=0)
+    below = np.cumsum(weight[order], axis=0)
+    place = np.sum(below < quantile * below[-1], axis=0)
+    return np.take_along_axis(values, np.take_along_axis(order, place[None], 0), 0)[0]
+
+
 def _read_numbers(y, kind, loss, quantile, sample_weight):
     y = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
     one_dimensional = y.ndim == 1
@@ -306,7 +316,9 @@ def _read_numbers(y, kind, loss, quantile, sample_weight):
             constant = spread <= 1e-12 * np.maximum(np.abs(center), 1e-300)
             scale = np.where(constant, 0.0, spread)
             values = np.where(constant, center, values)
-            mean = np.quantile(values, quantile, axis=0) if loss == "quantile" else center
+            mean = center
+            if loss == "quantile":
+                mean = _weighted_quantile(values, quantile, sample_weight)
     encoded = (values - mean) / np.where(scale == 0, 1.0, scale)
     return Target(kind, loss, None, mean, scale, n_outputs, one_dimensional), encoded.astype(
         np.float32

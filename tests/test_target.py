@@ -63,6 +63,20 @@ def test_weights_count_in_the_standardising():
     np.testing.assert_allclose(weighted.scale, repeated.scale)
 
 
+@pytest.mark.parametrize("quantile", [0.1, 0.5, 0.9])
+def test_weights_count_in_the_quantile(quantile):
+    """Training starts where rows of weight zero would have it if they were not there."""
+    rng = np.random.default_rng(0)
+    y = np.concatenate([rng.normal(size=(200, 2)), np.full((50, 2), 1e6)])
+    settings = {"target_type": "continuous", "loss": "quantile", "quantile": quantile}
+    weighted, _ = read_target(y, sample_weight=np.repeat([2.0, 0.0], [200, 50]), **settings)
+    plain, _ = read_target(y[:200], **settings)
+    np.testing.assert_allclose(
+        weighted.mean, plain.mean, atol=0.05
+    )  # between two rows, or the lower one
+    np.testing.assert_allclose(weighted.scale, plain.scale)
+
+
 @pytest.mark.parametrize("value", [0.0, 3.5, -1e-300, 1e30])
 def test_constant_numbers_do_not_divide_by_zero(value):
     """A y without spread is encoded as zeros."""
