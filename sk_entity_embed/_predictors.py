@@ -193,8 +193,8 @@ class EntityEmbeddingClassifier(ClassifierMixin, _NetworkPredictor):
     Prediction runs on NumPy and needs no torch.
 
     Parameters
-    ----------{_PARAMETERS}    class_weight : dict, "balanced" or None, default=None
-        Weights of the classes, as elsewhere in scikit-learn.
+    ----------{_PARAMETERS}    class_weight : dict, list of dict, "balanced" or None, default=None
+        Weights of the classes, as elsewhere in scikit-learn; for a multilabel target a dict of 0 and 1 for each label.
 
     Attributes
     ----------
@@ -230,7 +230,7 @@ class EntityEmbeddingClassifier(ClassifierMixin, _NetworkPredictor):
 
     _parameter_constraints: ClassVar[dict] = {
         **_NetworkPredictor._parameter_constraints,
-        "class_weight": [dict, StrOptions({"balanced"}), None],
+        "class_weight": [dict, list, StrOptions({"balanced"}), None],
     }
 
     def __init__(
@@ -319,6 +319,10 @@ class EntityEmbeddingClassifier(ClassifierMixin, _NetworkPredictor):
             y = column_or_1d(y, warn=True)
             kind = "binary" if len(np.unique(y)) <= 2 else "multiclass"
         weight = sample_weight
+        if isinstance(self.class_weight, list) and kind != "multilabel":
+            raise ValueError(
+                f"class_weight as a list is for a multilabel y, got a {kind} one. Give a dict from class to weight."
+            )
         if self.class_weight is not None:
             balanced = compute_sample_weight(self.class_weight, y)
             weight = balanced if weight is None else balanced * read_weights(weight, y)

@@ -177,6 +177,17 @@ def test_balanced_classes_raise_the_rare_one():
     np.testing.assert_allclose(proba(None, by_row), balanced, atol=1e-3)
 
 
+def test_each_label_has_class_weights(shops):
+    """A dict for each, as in scikit-learn's forests; for a single y there is nothing that a list could mean."""
+    X, y = shops
+    Y, few = np.column_stack([y > 1, y > 2]).astype(int), [{0: 1.0, 1: 9.0}, {0: 1.0, 1: 1.0}]
+    weighted = EntityEmbeddingClassifier(**GOOD, class_weight=few).fit(X, Y).predict_proba(X)
+    by_row = EntityEmbeddingClassifier(**GOOD).fit(X, Y, sample_weight=np.where(Y[:, 0], 9.0, 1.0))
+    np.testing.assert_array_equal(weighted, by_row.predict_proba(X))
+    with pytest.raises(ValueError, match="class_weight as a list is for a multilabel y"):
+        EntityEmbeddingClassifier(**PLAIN, class_weight=few[:1]).fit(X, Y[:, 0])
+
+
 @pytest.mark.parametrize(
     "y", [np.random.default_rng(0).integers(0, 4, (400, 2)), np.arange(400) * 0.1]
 )
