@@ -32,7 +32,7 @@ def assign_folds(cv, y, *, kind, random_state, split_params=None, X=None):
     Raises
     ------
     ValueError
-        If the splitter's test sets do not cover each row once, or are a single one.
+        If the splitter's test sets are none or a single one, or do not cover each row once.
     """
     n_rows = len(y)
     if cv is None or n_rows < 2:
@@ -60,6 +60,11 @@ def assign_folds(cv, y, *, kind, random_state, split_params=None, X=None):
                 "splitter such as KFold, which takes any."
             ) from error
         n_covered += len(fold[test])
+    if not n_covered:
+        raise ValueError(
+            "`cv` gave no rows to hold out. An iterator, such as what KFold().split gives, serves one fit only: pass a "
+            "list of splits, or the splitter."
+        )
     if (fold < 0).any() or n_covered != n_rows:
         raise ValueError(
             "Validation indices from `cv` must cover each sample index exactly once with no overlap. "

@@ -94,6 +94,14 @@ def test_a_splitter_must_test_each_row_once(cv):
         folds(cv, np.zeros(10))
 
 
+def test_splits_that_are_used_up_are_named():
+    """A generator serves one fit; what the second one lacks is no row in particular."""
+    splits = KFold(2).split(np.zeros(10))
+    folds(splits, np.zeros(10))
+    with pytest.raises(ValueError, match=r"gave no rows to hold out.*serves one fit only: pass a"):
+        folds(splits, np.zeros(10))
+
+
 def test_folds_without_a_row_to_train_on_are_dropped():
     """Their rows go to fold 0; no table has seen their labels anyway."""
     fold = np.array([0, 1, 2, 3, 1, 3])
