@@ -13,6 +13,7 @@ import torch
 from sklearn.exceptions import ConvergenceWarning
 
 from .._links_records import TrainedLinks, link_matrix
+from ._device import cpu_by_default
 from ._links_exact import Penalty, both_sides, start_table, sweep
 from ._links_penalty import choose_penalty, penalty_of_kept
 from ._links_polish import polish
@@ -66,7 +67,7 @@ def train_links(pairs, spec, *, seed, device="cpu", on_epoch=None):
     solver, loss = _resolve(pairs, spec)
     diary = _Diary(on_epoch, "the penalty" if solver == "exact" else "the learning rate")
     train = _train_exact if solver == "exact" else _train_sgd
-    with enough_threads(_FLOPS * len(pairs.left) * spec.n_components):
+    with enough_threads(_FLOPS * len(pairs.left) * spec.n_components), cpu_by_default():
         trained = train(pairs, spec, loss, seed, torch.device(device), diary)
     if pairs.weight is not None or spec.weight_decay != "auto":
         _warn_if_vanished(trained, 1.0 if pairs.kind != "rating" else float(pairs.value.std()))

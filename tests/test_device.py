@@ -1,0 +1,38 @@
+"""Where tensors lie while training."""
+
+import numpy as np
+import pytest
+import torch
+from _made import QUICK, make_pairs, make_shops
+
+from sk_entity_embed import EntityEmbedder
+
+
+@pytest.fixture
+def elsewhere():
+    """A default device that is not the CPU; "meta" holds no numbers at all."""
+    torch.set_default_device("meta")
+    yield
+    torch.set_default_device(None)
+
+
+def embed():
+    pairs, _ = make_pairs()
+    of_pairs = {"interaction": "dot", "n_components": 2, "device": "cpu", "random_state": 0}
+    return [
+        EntityEmbedder(**QUICK, device="cpu").fit_transform(*make_shops()),
+        EntityEmbedder(**of_pairs).fit_transform(pairs),
+        EntityEmbedder(**of_pairs, solver="sgd", max_epochs=2).fit_transform(pairs),
+    ]
+
+
+@pytest.fixture(scope="module")
+def expected():
+    return embed()
+
+
+def test_the_default_device_of_torch_is_no_matter(expected, elsewhere):
+    """The parameter alone says where to train, and the default is afterwards what it was."""
+    for found, wanted in zip(embed(), expected):
+        np.testing.assert_array_equal(found, wanted)
+    assert torch.get_default_device().type == "meta"
