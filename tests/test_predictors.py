@@ -337,12 +337,12 @@ def test_a_failed_fit_leaves_the_predictor_as_it_was(cls, shops):
     X, y = shops
     y = y if cls is EntityEmbeddingRegressor else y > np.median(y)
     predictor = cls(**QUICK)
-    with pytest.raises(FloatingPointError, match="Lower learning_rate"):
+    with pytest.raises(FloatingPointError, match=r"Lower learning_rate or weight_decay=0.0001"):
         predictor.set_params(learning_rate=1e30).fit(X, y)
     with pytest.raises(NotFittedError):
         predictor.predict(X)
     expected = predictor.set_params(learning_rate=0.01).fit(X, y).predict(X)
-    with pytest.raises(FloatingPointError, match="Lower learning_rate"):
+    with pytest.raises(FloatingPointError, match=r"Lower learning_rate or weight_decay=0.0001"):
         predictor.set_params(learning_rate=1e30).fit(X[["item"]], y)
     np.testing.assert_array_equal(predictor.predict(X), expected)
 

@@ -292,7 +292,8 @@ class _Training:
     def _diverged(self, what, epoch):
         return FloatingPointError(
             f"{what} in epoch {epoch} with learning_rate={self.plan.learning_rate}. Lower "
-            "learning_rate, or look for extreme values in y and in the numeric columns."
+            f"learning_rate or weight_decay={self.plan.weight_decay}, or look for extreme values in y and in the "
+            "numeric columns."
         )
 
     def _epoch(self, length, place):
