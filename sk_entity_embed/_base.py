@@ -230,10 +230,11 @@ def check_length(y, n_rows):
         )
 
 
-def fit_network(estimator, X, y, sample_weight, split_params, owner=None):
+def fit_network(estimator, X, y, sample_weight, split_params, owner=None, class_weight=None):
     """Train the network of ``interaction="mlp"``.
 
-    `owner` is the predictor that holds the estimator, if one does: callbacks are called in its name.
+    `owner` is the predictor that holds the estimator, if one does: callbacks are called in its name. `class_weight`
+    gives each row the weight of its class, beside `sample_weight`; callbacks are told only of the latter.
 
     Returns
     -------
@@ -249,6 +250,9 @@ def fit_network(estimator, X, y, sample_weight, split_params, owner=None):
     y = _plain_target(y)
     check_length(y, n_rows)
     weight = read_weights(sample_weight, columns.codes)
+    if class_weight is not None:
+        both = class_weight if weight is None else class_weight * weight
+        weight = read_weights(both, columns.codes)
     target, encoded = read_target(
         y,
         target_type=estimator.target_type,

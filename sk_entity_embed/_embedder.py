@@ -379,8 +379,8 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         vectors = inputs[:, : sum(self.n_components_)]
         return self._join(round_to_noise(vectors, tables, columns.codes), columns, raw)
 
-    def _fit(self, X, y, sample_weight, params, method, owner=None):
-        """Fit, and give what `fit_transform` needs. `owner` is the predictor whose callbacks are called."""
+    def _fit(self, X, y, sample_weight, params, method, owner=None, class_weight=None):
+        """Fit, and give what `fit_transform` needs. A predictor passes itself and its class weights on."""
         raise_for_params(params, self, method)
         check_index(self.index)
         before = {
@@ -396,7 +396,7 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
                 split = {}
                 if routing_enabled() and params:
                     split = process_routing(owner or self, method, **params).splitter.split
-                fitted = fit_network(self, X, y, sample_weight, split, owner)
+                fitted = fit_network(self, X, y, sample_weight, split, owner, class_weight)
         except BaseException:  # a failed fit leaves the estimator as it was
             for key in ("n_features_in_", "feature_names_in_"):
                 self.__dict__.pop(key, None)

@@ -12,7 +12,6 @@ from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
-from ._base import read_weights
 from ._embedder import EntityEmbedder
 from ._target import Target, infer_type, plain_labels, refuse_missing
 from ._validation import Interval, StrOptions, fit_context, raise_for_params
@@ -84,12 +83,12 @@ class _NetworkPredictor(CallbackSupportMixin, BaseEstimator):
         self.device = device
         self.random_state = random_state
 
-    def _fit_embedder(self, X, y, sample_weight, params, **settings):
+    def _fit_embedder(self, X, y, sample_weight, params, class_weight=None, **settings):
         raise_for_params(params, self, "fit")
         self._require(y)
         shared = {name: getattr(self, name) for name in _SHARED}
         embedder = EntityEmbedder(**shared, **settings)
-        embedder._fit(X, y, sample_weight, params, "fit", owner=self)
+        embedder._fit(X, y, sample_weight, params, "fit", owner=self, class_weight=class_weight)
         return embedder
 
     def _require(self, y):
@@ -318,15 +317,14 @@ class EntityEmbeddingClassifier(ClassifierMixin, _NetworkPredictor):
         else:
             y = column_or_1d(y, warn=True)
             kind = "binary" if len(np.unique(y)) <= 2 else "multiclass"
-        weight = sample_weight
+        class_weight = None
         if isinstance(self.class_weight, list) and kind != "multilabel":
             raise ValueError(
                 f"class_weight as a list is for a multilabel y, got a {kind} one. Give a dict from class to weight."
             )
         if self.class_weight is not None:
-            balanced = compute_sample_weight(self.class_weight, y)
-            weight = balanced if weight is None else balanced * read_weights(weight, y)
-        embedder = self._fit_embedder(X, y, weight, params, target_type=kind)
+            class_weight = compute_sample_weight(self.class_weight, y)
+        embedder = self._fit_embedder(X, y, sample_weight, params, class_weight, target_type=kind)
         self.__dict__.update(self._fitted_attributes(embedder))
         return self
 

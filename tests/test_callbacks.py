@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from _made import PLAIN, QUICK, make_pairs, make_shops
 from sklearn.callback import FitCallback, ProgressBar, ScoringMonitor
+from sklearn.metrics import log_loss
 
 from sk_entity_embed import EntityEmbedder, EntityEmbeddingClassifier, EntityEmbeddingRegressor
 
@@ -157,6 +158,18 @@ def test_weights_are_passed_as_metadata():
     recorder = Recorder()
     EntityEmbedder(**PLAIN).set_callbacks(recorder).fit(X, Y, sample_weight=weight)
     assert recorder.given[0][3]["sample_weight"] is weight
+
+
+def test_class_weights_are_not_passed_as_sample_weights():
+    """A scorer weighs rows as the caller of fit did; under metadata routing other weights would be an error."""
+    weight = np.linspace(1, 2, len(X))
+    for given in (None, weight):
+        monitor, recorder = ScoringMonitor(scoring="neg_log_loss"), Recorder()
+        classifier = EntityEmbeddingClassifier(**PLAIN, class_weight="balanced")
+        classifier.set_callbacks(monitor, recorder).fit(X, Y > 2, sample_weight=given)
+        assert all((told[3] or {}).get("sample_weight") is given for told in recorder.given)
+        score = -log_loss(Y > 2, classifier.predict_proba(X), sample_weight=given)
+        assert monitor.get_logs().data[-1]["neg_log_loss"] == pytest.approx(score)
 
 
 def test_scores_are_monitored():
