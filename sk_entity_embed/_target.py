@@ -140,6 +140,11 @@ def read_target(y, *, target_type="auto", loss="auto", quantile=0.5, sample_weig
                 f"Unknown label type: {inferred!r}. Expected y to be real, binary, multiclass or a multilabel "
                 "indicator; give target_type to choose."
             )
+        if inferred == "multiclass-multioutput" and np.asarray(y).dtype.kind not in "biuf":
+            raise ValueError(
+                f"y has {np.shape(y)[1]} columns of labels that are no numbers. Expected one column of classes, a "
+                "multilabel indicator of 0 and 1, or numbers; fit an embedder for each column."
+            )
         kind = _KINDS[inferred]
         _warn_of_many_classes(y, kind)
     elif kind == "binary" and inferred != "binary":

@@ -207,6 +207,13 @@ def test_an_indicator_of_other_labels_is_refused(labels):
     assert read_target(y, target_type="continuous")[0].kind == "continuous"
 
 
+@pytest.mark.parametrize("dtype", [str, object])
+def test_several_columns_of_names_are_refused(dtype):
+    """Several columns of whole numbers are numbers; names are none."""
+    with pytest.raises(ValueError, match="y has 2 columns of labels that are no numbers"):
+        read_target(np.array([["a", "x"], ["b", "y"], ["c", "x"]], dtype=dtype))
+
+
 def test_unknown_kind_is_refused():
     """Objects that are neither labels nor numbers."""
     with pytest.raises(ValueError, match="Unknown label type"):
