@@ -87,6 +87,19 @@ def test_gradient_of_a_loss_equals_autograd(loss):
     torch.testing.assert_close(gradient.double(), expected, rtol=1e-6, atol=1e-7)
 
 
+@pytest.mark.parametrize("loss", ["squared_error", "poisson", "quantile"])
+def test_numbers_predicted_exactly_cost_nothing(loss):
+    """Whether to train on is judged by the share that the loss falls by, which a constant beside it would hide."""
+    target = torch.tensor([[0.5], [1.0], [30.0]])
+    values, gradient = make_loss(loss)(target.log() if loss == "poisson" else target, target)
+    torch.testing.assert_close(values, torch.zeros(3), rtol=0, atol=1e-5)
+    if loss != "quantile":
+        torch.testing.assert_close(gradient, torch.zeros(3, 1), rtol=0, atol=1e-5)
+    if loss == "poisson":  # no count: nothing is lost in the limit, and 0 * log(0) is 0
+        values, _ = make_loss(loss)(torch.tensor([[-20.0]]), torch.zeros(1, 1))
+        assert 0 <= float(values) < 1e-8
+
+
 @pytest.mark.parametrize("n_numeric", [0, 3])
 @pytest.mark.parametrize("sizes", [(), (6,), (7, 5)])
 @pytest.mark.parametrize("loss", LOSSES)
