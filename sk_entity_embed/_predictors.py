@@ -163,7 +163,7 @@ _PARAMETERS = """
         rows out of their folds are predicted no better.
     max_epochs : int or "auto", default="auto"
         Passes over the rows; with crossed pairs half as many again for these. "auto" doubles them, as in
-        :class:`EntityEmbedder`, while that pays.
+        :class:`EntityEmbedder`, while that pays; not with early stopping.
     batch_size : int or "auto", default="auto"
         Rows a step.
     learning_rate : float or "auto", default="auto"
