@@ -287,7 +287,9 @@ def _read_classes(y, kind, loss):
 
 def _weighted_quantile(values, quantile, weight):
     """The quantile of each column, of rows that count by their weight."""
-    if weight is None:
+    if weight is not None:
+        values, weight = values[weight > 0], weight[weight > 0]
+    if weight is None or np.ptp(weight) == 0:
         return np.quantile(values, quantile, axis=0)
     order = np.argsort(values, axis=0)
     below = np.cumsum(weight[order], axis=0)
