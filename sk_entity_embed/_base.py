@@ -98,15 +98,17 @@ def learn_columns(estimator, X):
     return Columns(codes, _read_numbers(table, numeric)), attributes
 
 
-def read_columns(estimator, X):
+def read_columns(estimator, X, owner=None):
     """Read a table as in training, unknown values as code 0 or an error.
+
+    `owner` is the predictor that holds the estimator, if one does: messages name it.
 
     Returns
     -------
     columns : Columns
     """
     table = read_table(X)
-    validate_data(estimator, table.native, skip_check_array=True, reset=False)
+    validate_data(owner or estimator, table.native, skip_check_array=True, reset=False)
     codes = np.empty((table.n_rows, len(estimator._embedded)), np.int32, order="F")
     for j, (position, vocabulary) in enumerate(zip(estimator._embedded, estimator._vocabularies)):
         column = table.column(position)

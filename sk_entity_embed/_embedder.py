@@ -491,9 +491,9 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
             for unknown, vectors in zip(self.unknown_vectors_, self.embeddings_)
         ]
 
-    def _predict_raw(self, X):
-        """Raw outputs of the network for new rows, for the predictors."""
-        columns = read_columns(self, X)
+    def _predict_raw(self, X, owner):
+        """Raw outputs of the network for new rows, for the predictor that holds this embedder."""
+        columns = read_columns(self, X, owner)
         starts = range(0, max(1, len(columns.codes)), _ROWS_AT_ONCE)
         parts = [self._ask(columns.rows(slice(s, s + _ROWS_AT_ONCE)))[1] for s in starts]
         return np.concatenate(parts)

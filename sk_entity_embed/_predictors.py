@@ -99,7 +99,7 @@ class _NetworkPredictor(CallbackSupportMixin, BaseEstimator):
 
     def _raw(self, X):
         check_is_fitted(self)
-        return self.embedder_._predict_raw(X)
+        return self.embedder_._predict_raw(X, self)
 
     @property
     def n_features_in_(self):

@@ -416,10 +416,12 @@ def test_wrong_columns_afterwards(cls):
         use(X[["shop", "price"]])
     with pytest.raises(ValueError, match=r"unseen at fit time:\n- extra"):
         use(X.assign(extra=1.0))
-    name = "EntityEmbedder"
-    unnamed = EntityEmbedder(**PLAIN).fit(X[["shop", "item"]].to_numpy(dtype=object), Y)
+    name = cls.__name__
+    with pytest.warns(UserWarning, match=f"but {name} was fitted with feature names"):
+        use(X.to_numpy(dtype=object))
+    estimator.fit(X[["shop", "item"]].to_numpy(dtype=object), target_for(cls))
     with pytest.raises(ValueError, match=f"X has 3 features, but {name} is expecting 2 features"):
-        unnamed.transform(X.to_numpy(dtype=object))
+        use(X.to_numpy(dtype=object))
 
 
 @pytest.mark.parametrize("cls", ALL)
