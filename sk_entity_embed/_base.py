@@ -16,6 +16,7 @@ from ._links_records import LinkPairs, LinkSpec, link_matrix
 from ._numeric import learn_scaling, scale
 from ._pairs import MAX_PAIRS, learn_pairs, no_pairs
 from ._records import NetworkSpec, TrainingPlan, TrainingTable
+from ._responses import express
 from ._target import infer_type, read_target, refuse_missing, start_output
 from ._validation import check_sample_weight
 from ._vocabulary import Vocabulary
@@ -47,11 +48,23 @@ class Columns:
 
 @dataclass
 class Fitted:
-    """What a fit knows of its training rows, for `fit_transform`."""
+    """What a fit knows of its training rows, for `fit_transform`.
+
+    Attributes
+    ----------
+    columns : Columns
+    fold : ndarray of shape (n_rows,) or None
+    network : TrainedNetwork or None
+    tables : list of ndarray of shape (n_tables, n_codes, n_components) or None
+        The vectors as `transform` gives them; the network reads those of its own.
+    attributes : dict
+        The fitted attributes.
+    """
 
     columns: Columns
     fold: np.ndarray | None = None
     network: object = None
+    tables: list | None = None
     attributes: dict = field(default_factory=dict)
 
 
@@ -137,12 +150,13 @@ def _read_numbers(table, positions):
 
 
 def auto_components(n_categories, n_directions=1):
-    """The default width of a vector: the fourth root of the number of categories, at most 10.
+    """The width that a vector is learned with: the fourth root of the number of categories, at most 10.
 
-    A rule of thumb from TensorFlow's feature columns; caps from 4 to 16 were equal within noise on five data sets
-    (DESIGN section 4). Where the prediction can move in more directions, as between several classes, as many as those:
-    linear models and neighbours need them. But no more than the square root of the number of categories: in 2,500 rows
-    of nine classes, columns of few categories that were as wide as that buried the numbers that neighbours go by.
+    What comes of it may be narrower: see `express`. A rule of thumb from TensorFlow's feature columns; caps from 4 to
+    16 were equal within noise on five data sets (DESIGN section 4). Where the prediction can move in more directions,
+    as between several classes, as many as those: linear models and neighbours need them. But no more than the square
+    root of the number of categories: in 2,500 rows of nine classes, columns of few categories that were as wide as that
+    buried the numbers that neighbours go by.
     """
     width = max(np.ceil(n_categories**0.25), min(n_directions, np.floor(n_categories**0.5)))
     return int(max(1, min(MAX_AUTO_COMPONENTS, width, n_categories - 1)))
@@ -304,18 +318,22 @@ def fit_network(estimator, X, y, sample_weight, split_params, owner=None, class_
         start=start_output(target, table.target, table.weight),
     )
     attributes |= {
-        "n_components_": widths,
         "target_type_": target.kind,
         "classes_": target.classes,
         "_target": vars(target),
         "_scaling": scaling,
     }
 
-    def describe(network, of_pairs=None):
+    def describe(tables, network, of_pairs=None):
         effects = [] if of_pairs is None else of_pairs.tables[len(n_codes) :]
         return {
             **attributes,
-            **_split_unknown([_mean_table(t) for t in network.tables]),
+            **_split_unknown([_mean_table(t) for t in tables]),
+            "n_components_": [t.shape[2] for t in tables],
+            "_inner_tables": [
+                None if shown is inner else _mean_table(inner)
+                for shown, inner in zip(tables, network.tables)
+            ],
             "_head": (of_pairs or network).head,
             "_pairs": vars(pairs if effects else no_pairs()),
             "_pair_effects": [_mean_table(t).ravel() for t in effects],
@@ -324,15 +342,21 @@ def fit_network(estimator, X, y, sample_weight, split_params, owner=None, class_
         }
 
     owner = owner or estimator
-
-    def describe_owner(*networks):
-        embedder = copy.copy(estimator)
-        embedder.__dict__.update(describe(*networks), _cache={})
-        return owner._fitted_attributes(embedder)
-
     plans = [make_plan(estimator, len(codes), random_state, is_judged=fold is not None)]
     if len(pairs):
         plans.append(plan_of_pairs(plans[0], random_state))
+    are_auto = [width == "auto" for width in _wanted_components(estimator, names)]
+
+    def express_free(network):
+        return express(network, table, are_auto, loss=spec.loss, plan=plans[0])
+
+    def describe_owner(*networks):
+        embedder = copy.copy(estimator)
+        # A predictor is asked for predictions, which need no other vectors than the network's.
+        tables = express_free(networks[0]) if owner is estimator else networks[0].tables
+        embedder.__dict__.update(describe(tables, *networks), _cache={})
+        return owner._fitted_attributes(embedder)
+
     data = (X, y, sample_weight)
     n_epochs = sum(plan.max_epochs << plan.n_doublings for plan in plans)
     with EpochCallbacks(owner, describe_owner, n_epochs, data) as on_epoch:
@@ -340,7 +364,8 @@ def fit_network(estimator, X, y, sample_weight, split_params, owner=None, class_
     losses = [network.validation_loss for network in networks]
     if estimator.crossed_pairs == "auto" and losses[-1] > losses[0]:
         networks.pop()  # what pairs tell beyond the vectors is noise
-    return Fitted(columns, fold, networks[-1], describe(*networks))
+    tables = express_free(networks[0])
+    return Fitted(columns, fold, networks[-1], tables, describe(tables, *networks))
 
 
 def _train(table, spec, plans, pairs, on_epoch):
@@ -402,7 +427,7 @@ def make_plan(estimator, n_rows, random_state, is_judged):
         weight_decay=1e-4 if decay == "auto" else float(decay),
         early_stopping=estimator.early_stopping,
         patience=int(estimator.patience),
-        seed=int(random_state.randint(np.iinfo(np.int32).max)),
+        seed=draw_seed(random_state),
         device=_resolve_device(estimator.device),
     )
 
@@ -413,8 +438,12 @@ def plan_of_pairs(plan, random_state):
     Trained at the same time, the effects take from the vectors what these would otherwise say, and nearest neighbours
     get worse. Half the epochs are enough (within .001 on three data sets).
     """
-    seed = int(random_state.randint(np.iinfo(np.int32).max))
-    return replace(plan, max_epochs=-(-plan.max_epochs // 2), seed=seed)
+    return replace(plan, max_epochs=-(-plan.max_epochs // 2), seed=draw_seed(random_state))
+
+
+def draw_seed(random_state):
+    """An int that seeds one thing."""
+    return int(random_state.randint(np.iinfo(np.int32).max))
 
 
 def auto_batch_size(n_rows):
@@ -547,7 +576,7 @@ def fit_links(estimator, X, y, sample_weight):
         learning_rate=estimator.learning_rate,
         weight_decay=estimator.weight_decay,
     )
-    seed = int(check_random_state(estimator.random_state).randint(np.iinfo(np.int32).max))
+    seed = draw_seed(check_random_state(estimator.random_state))
     attributes |= {"n_components_": widths, "target_type_": kind, "classes_": None}
 
     from ._torch import train_links

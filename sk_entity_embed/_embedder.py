@@ -69,10 +69,14 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         columns, which must be two. A callable is given the data frame and returns one of the others. The remaining
         columns must be numeric: they are context for the network and pass through `transform` unchanged, as float32.
     n_components : int, dict or "auto", default="auto"
-        Width of the vectors, for all columns or as a dict from column to width. "auto": the fourth root of the number
-        of categories, rounded up, or the number of classes less one, up to the square root, where that is more; at most
-        10, and less than there are categories. For "dot" 50. Never more than there are categories ("dot": in the
-        larger column).
+        Width of the vectors, for all columns or as a dict from column to width; never more than there are categories
+        ("dot": in the larger column). With "auto", which for "dot" means 50, vectors are learned as wide as the fourth
+        root of the number of categories, rounded up, or the number of classes less one, up to the square root, where
+        that is more; at most 10, and less than there are categories. They are then told anew by what each category does
+        to the prediction: distances between them are differences of predictions, as a root mean square over training
+        rows, in standard deviations of ``y`` or log-odds. The less a column moves the prediction next to the column or
+        number that moves it most, the fewer components it keeps. With a width that is given they stay as the network
+        learned them.
     target_type : {"auto", "continuous", "binary", "multiclass", "multilabel"}, default="auto"
         What ``y`` is. "auto" follows scikit-learn's ``type_of_target``, for which whole numbers are classes: amounts
         in whole numbers need "continuous". "dot" takes 0 and 1 (or -1 and 1) for non-links and links, other numbers for
@@ -195,7 +199,7 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
     >>> from sk_entity_embed import EntityEmbedder
     >>> X = pd.DataFrame({"city": ["Oslo", "Lima", "Oslo", "Rome"] * 25, "rooms": range(100)})
     >>> y = [3.0, 1.0, 3.1, 2.0] * 25
-    >>> embedder = EntityEmbedder(max_epochs=5, random_state=0).set_output(transform="pandas")
+    >>> embedder = EntityEmbedder(n_components=2, random_state=0).set_output(transform="pandas")
     >>> embedder.fit_transform(X, y).columns.tolist()
     ['city_0', 'city_1', 'rooms']
     >>> embedder.embedding("city").index.tolist()
@@ -366,18 +370,17 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         columns = fitted.columns
         if fitted.fold is None:
             return self._assemble(columns)
-        codes, tables, fold = columns.codes, fitted.network.tables, fitted.fold
+        codes, fold, raw = columns.codes, fitted.fold, None
+        vectors = out_of_fold_vectors(fitted.tables, codes, fold)
         if self.add_prediction:
-            codes = np.hstack([codes, self._encode_pairs(codes)])
-        inputs, raw = out_of_fold_vectors(tables, codes, fold), None
-        if self.add_prediction:
+            of_all = np.hstack([codes, self._encode_pairs(codes)])
+            inputs = out_of_fold_vectors(fitted.network.tables, of_all, fold)
             numeric = scale(columns.numeric, self._scaling)
             raw = np.empty((len(inputs), self._target["n_outputs"]), dtype=np.float32)
             for k in range(int(fold.max()) + 1):
                 rows = fold == k
                 raw[rows] = forward(self._head, inputs[rows], numeric[rows], body=k)
-        vectors = inputs[:, : sum(self.n_components_)]
-        return self._join(round_to_noise(vectors, tables, columns.codes), columns, raw)
+        return self._join(round_to_noise(vectors, fitted.tables, codes), columns, raw)
 
     def _fit(self, X, y, sample_weight, params, method, owner=None, class_weight=None):
         """Fit, and give what `fit_transform` needs. A predictor passes itself and its class weights on."""
@@ -444,39 +447,27 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
 
     def _assemble(self, columns):
         """Output for rows that were not trained on."""
-        width, n_numeric = sum(self.n_components_), columns.numeric.shape[1]
-        if self.add_prediction and not self._is_of_pairs:
-            vectors, raw = self._ask(columns)
-            return self._join(vectors, columns, raw)
-        out = np.empty((len(columns.codes), width + n_numeric), dtype=np.float32)
-        self._write_vectors(columns.codes, out)
+        n_rows, width = len(columns.codes), sum(self.n_components_)
+        tables = self._cached("tables", self._stack_tables)
+        out = np.empty((n_rows, width + columns.numeric.shape[1]), dtype=np.float32)
+        _write_vectors(tables, columns.codes, out)
         out[:, width:] = columns.numeric
+        if self.add_prediction and not self._is_of_pairs:
+            return self._join(out[:, :width], columns, self._ask(columns))
         return out
 
     def _ask(self, columns):
-        """Vectors and raw outputs of the network for rows that were not trained on."""
-        width, pair_codes = sum(self.n_components_), self._encode_pairs(columns.codes)
+        """Raw outputs of the network for rows that were not trained on."""
+        tables = self._cached("inner tables", self._stack_inner_tables)
+        width, pair_codes = sum(t.shape[1] for t in tables), self._encode_pairs(columns.codes)
         inputs = np.empty((len(pair_codes), width + pair_codes.shape[1]), dtype=np.float32)
-        self._write_vectors(columns.codes, inputs[:, :width])
+        _write_vectors(tables, columns.codes, inputs[:, :width])
         for p, effects in enumerate(self._pair_effects):
             inputs[:, width + p] = effects[pair_codes[:, p]]
-        raw = forward(self._head, inputs, scale(columns.numeric, self._scaling))
-        return inputs[:, :width], raw
+        return forward(self._head, inputs, scale(columns.numeric, self._scaling))
 
     def _encode_pairs(self, codes):
         return Pairs(**self._pairs).encode(codes)
-
-    def _write_vectors(self, codes, out):
-        tables = self._cached("tables", self._stack_tables)
-        if len(tables) == 1 and out.shape[1] == tables[0].shape[1]:
-            # mode="clip" writes straight into `out`; the codes are in range anyway.
-            np.take(tables[0], codes[:, 0], axis=0, out=out, mode="clip")
-            return
-        start = 0
-        for j, table in enumerate(tables):
-            stop = start + table.shape[1]
-            out[:, start:stop] = table.take(codes[:, j], axis=0, mode="clip")
-            start = stop
 
     def _join(self, vectors, columns, raw):
         parts = [vectors, columns.numeric]
@@ -491,11 +482,17 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
             for unknown, vectors in zip(self.unknown_vectors_, self.embeddings_)
         ]
 
+    def _stack_inner_tables(self):
+        """As `_stack_tables` the vectors that the network reads."""
+        shown = self._cached("tables", self._stack_tables)
+        inner = vars(self).get("_inner_tables") or [None] * len(shown)
+        return [own if other is None else other for own, other in zip(shown, inner)]
+
     def _predict_raw(self, X, owner):
         """Raw outputs of the network for new rows, for the predictor that holds this embedder."""
         columns = read_columns(self, X, owner)
         starts = range(0, max(1, len(columns.codes)), _ROWS_AT_ONCE)
-        parts = [self._ask(columns.rows(slice(s, s + _ROWS_AT_ONCE)))[1] for s in starts]
+        parts = [self._ask(columns.rows(slice(s, s + _ROWS_AT_ONCE))) for s in starts]
         return np.concatenate(parts)
 
     def get_feature_names_out(self, input_features=None):
@@ -1061,12 +1058,26 @@ _OF_ONE_INTERACTION = frozenset(
         "_fold_in",
         "_links",
         "_head",
+        "_inner_tables",
         "_pairs",
         "_pair_effects",
         "_scaling",
         "_target",
     ]
 )
+
+
+def _write_vectors(tables, codes, out):
+    """Write each row's vectors, column after column, into the first columns of `out`."""
+    if len(tables) == 1 and out.shape[1] == tables[0].shape[1]:
+        # mode="clip" writes straight into `out`; the codes are in range anyway.
+        np.take(tables[0], codes[:, 0], axis=0, out=out, mode="clip")
+        return
+    start = 0
+    for j, table in enumerate(tables):
+        stop = start + table.shape[1]
+        out[:, start:stop] = table.take(codes[:, j], axis=0, mode="clip")
+        start = stop
 
 
 def _of_row(links, row):

@@ -50,6 +50,29 @@ def _forward_one(head, h, numeric, k):
     return h @ head["coefs"][-1][k] + head["intercepts"][-1][k]
 
 
+def numeric_parts(head, numeric, body, column):
+    """What a numeric column adds to the inputs of a body's first layer.
+
+    Parameters
+    ----------
+    head : dict
+        As in `forward`.
+    numeric : ndarray of shape (n_rows, n_numeric), float32
+        Scaled as in training.
+    body, column : int
+
+    Returns
+    -------
+    parts : ndarray of shape (n_rows, width of the first layer)
+    """
+    n_numeric, d = numeric.shape[1], head["periodic_coefs"].shape[3]
+    coefs = head["coefs"][0][body]
+    first = len(coefs) - n_numeric * (d + 1)  # of the features, which lie behind the vectors
+    features = _periodic_features(head, numeric, body)[:, column * d : (column + 1) * d]
+    own = coefs[first + column * d : first + (column + 1) * d]
+    return features @ own + np.outer(numeric[:, column], coefs[first + n_numeric * d + column])
+
+
 def _periodic_features(head, x, k):
     """ReLU of a dense layer on each column's sines and cosines, shape (n_rows, n_numeric * d)."""
     angle = x.T[:, :, None] * (2 * np.pi * head["frequencies"][k])

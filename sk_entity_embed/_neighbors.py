@@ -395,6 +395,42 @@ class Searcher:
         return scores[0], rows[0]
 
 
+class LineSearcher:
+    """Exact nearest neighbours by cosine among vectors of a single component.
+
+    Their cosines are 1, 0 and -1; among equal ones the row nearest in value comes first.
+
+    Parameters
+    ----------
+    vectors : array-like of shape (n_rows, 1)
+        As for `Searcher`.
+    """
+
+    metric = "cosine"
+
+    def __init__(self, vectors):
+        self._cosines = Searcher(vectors, "cosine")
+        self._unit = float(np.abs(self._cosines.vectors).max(initial=0.0)) or 1.0
+        self._line = Searcher(self._apart(self._cosines.vectors), "euclidean")
+
+    def _apart(self, values):
+        """Values of one sign within 1 of each other, those of another sign farther off."""
+        return values / self._unit + 2 * np.sign(values)
+
+    @property
+    def n_rows(self):
+        """Number of rows that can be found."""
+        return self._line.n_rows
+
+    def search(self, queries, n_neighbors, *, exclude=None, candidates=None):
+        """As `Searcher.search`."""
+        queries = _as_matrix(queries, "queries")
+        _, rows = self._line.search(
+            self._apart(queries), n_neighbors, exclude=exclude, candidates=candidates
+        )
+        return self._cosines.distances_to(queries, rows), rows
+
+
 class IndexSearcher:
     """Neighbours proposed by an index, then scored and sorted exactly.
 
@@ -480,8 +516,8 @@ def make_searcher(vectors, metric="cosine", index=None):
 
     Returns
     -------
-    Searcher or IndexSearcher
-        Both have ``search(queries, n_neighbors, *, exclude=None, candidates=None)``.
+    Searcher, LineSearcher or IndexSearcher
+        All have ``search(queries, n_neighbors, *, exclude=None, candidates=None)``.
 
     Raises
     ------
@@ -492,6 +528,8 @@ def make_searcher(vectors, metric="cosine", index=None):
     """
     check_index(index)
     exact = Searcher(vectors, metric)
+    if metric == "cosine" and exact.vectors.shape[1] == 1:
+        return LineSearcher(vectors)
     if index is None or (isinstance(index, str) and index == "exact"):
         return exact
     if isinstance(index, str) and index == "ann":

@@ -18,7 +18,7 @@ from sklearn.utils import check_array
 
 from ._entities import is_missing
 from ._native import in_pandas, python_values
-from ._neighbors import Searcher
+from ._neighbors import Searcher, make_searcher
 
 # Entities to leave out up to which a search over all, longer by as many, is cheapest: so many, or this share of those
 # there are, summed over the queries (37,000 of 50 components: 300 for one query .3 ms, the allowed ones alone 20 ms).
@@ -420,7 +420,7 @@ def _unknown_message(column, names, rows):
 def _query_points(vectors, rows, away, metric, combine):
     """The vectors to search near to: one for each row, or one for all."""
     towards, minus = vectors[rows].astype(np.float64), vectors[away].astype(np.float64)
-    if metric == "cosine":
+    if metric == "cosine" and vectors.shape[1] > 1:  # on a line all would be alike
         towards, minus = _unit(towards), _unit(minus)
     if combine:
         if not len(rows):
@@ -457,7 +457,7 @@ def _searcher(column, metric, searcher):
     """The prepared search if it fits, else a new one."""
     if searcher is not None and searcher.metric == metric:
         return searcher
-    return Searcher(column.vectors, metric)
+    return make_searcher(column.vectors, metric)
 
 
 def _search_by_name(target, popularity, metric, searcher):

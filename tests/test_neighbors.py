@@ -318,3 +318,15 @@ def test_ann_finds_nearly_all(metric, rng, monkeypatch):
     _, expected = Searcher(vectors, metric).search(queries, 5)
     recall = np.mean([np.isin(f, e).mean() for f, e in zip(found, expected, strict=True)])
     assert recall > 0.9  # seeds 0-9 gave 1.000 for each metric
+
+
+def test_on_a_line_the_nearest_of_one_sign_come_first():
+    """Cosines of single numbers are 1, 0 or -1: values settle the rest."""
+    values = np.array([[3.0], [-1.0], [0.5], [0.0], [2.0], [-4.0]])
+    searcher = make_searcher(values, "cosine")
+    distances, rows = searcher.search([[1.9], [-3.0]], 6)
+    assert rows.tolist() == [[4, 0, 2, 3, 1, 5], [5, 1, 3, 2, 4, 0]]
+    assert distances.tolist() == [[0, 0, 0, 1, 2, 2], [0, 0, 1, 2, 2, 2]]
+    _, rows = searcher.search([[1.9]], 2, exclude=[4], candidates=np.array([1, 2, 3, 4]))
+    assert rows.tolist() == [[2, 3]]
+    assert make_searcher(np.zeros((3, 1)), "cosine").search([[0.0]], 3)[1].tolist() == [[0, 1, 2]]

@@ -110,7 +110,8 @@ def test_whole_numbers_in_a_column_transformer():
     """Codes picked out by position are categories, as for TargetEncoder."""
     rng = np.random.default_rng(0)
     X = np.column_stack([rng.integers(0, 9, 200), rng.normal(size=200)])
-    transformer = make_column_transformer((EntityEmbedder(**QUICK), [0]), remainder="passthrough")
+    embedder = EntityEmbedder(**QUICK, n_components=2)
+    transformer = make_column_transformer((embedder, [0]), remainder="passthrough")
     out = transformer.fit_transform(X, X[:, 0] % 3 + 0.5)
     names = transformer.get_feature_names_out()
     assert names.tolist() == ["entityembedder__x0_0", "entityembedder__x0_1", "remainder__x1"]

@@ -1,0 +1,184 @@
+"""Vectors by what a category does to the prediction, no wider than that deserves. NumPy only."""
+
+import math
+
+import numpy as np
+
+from ._head import numeric_parts
+
+N_ROWS = (16, 64)  # training rows in which each category is tried, least and most
+N_TRIED = 2048  # cells of a column that tell which axes there are
+_VALUES_AT_ONCE = 64  # times the rows: activations that stay in the cache
+_LARGEST = 1 << 25  # numbers in the responses that tell the axes
+_NO_RANK = 1e-9  # share of the largest variance below which an axis is rounding errors
+
+
+def express(network, table, are_free, *, loss, plan):
+    """Replace the vectors of columns by what their categories do to the prediction.
+
+    The network is asked for its predictions with each category in turn put into the same few training rows. These
+    responses, less their mean, say all that a category does; their principal axes are the new components. The distance
+    of two categories is then the root mean square of the difference that they make, in units of the raw output, and as
+    each fold table answers through its own body, all tables share one space without a step that aligns them.
+
+    A column that moves the prediction less than the column or number that moves it most gets fewer components, in
+    proportion. Else columns that hardly count bury the others where a model weighs all components alike, as nearest
+    neighbours on standardised features do. The components left are turned so that each has the same share of the most
+    important axis: standardised, their distances stay about what they are. On 32 tables neighbours gain .024 on average
+    over the vectors as learned, and -.002 without the turn; boosting gains .011, and linear models lose .004, all of it
+    where there are several classes.
+
+    Parameters
+    ----------
+    network : TrainedNetwork
+    table : TrainingTable
+        The rows that it was trained on.
+    are_free : list of bool
+        Which columns to replace.
+    loss : str
+        Of the network.
+    plan : TrainingPlan
+        Of the network.
+
+    Returns
+    -------
+    tables : list of ndarray of shape (n_tables, n_codes, n_components), float32
+        As ``network.tables``, those of free columns replaced; row ``k`` of each comes from table and body ``k`` alone
+        but for the choice of the axes.
+    """
+    if not any(are_free):
+        return network.tables
+    rng = np.random.default_rng(plan.seed)
+    n_cells = sum(
+        t.shape[0] * t.shape[1] for t, is_free in zip(network.tables, are_free) if is_free
+    )
+    n_visits = 2 * table.n_rows * plan.max_epochs  # this should cost a small part of the training
+    n_rows = min(table.n_rows, int(np.clip(n_visits // n_cells, *N_ROWS)))
+    n_outputs = network.head["coefs"][-1].shape[2]
+    if n_outputs > 8:
+        n_rows = min(n_rows, max(8, 512 // n_outputs))
+    asked = _Inputs(network, table, rng.permutation(table.n_rows)[:n_rows], loss)
+    n_tried = max(64, min(N_TRIED, _LARGEST // (asked.n_tables * n_rows * n_outputs)))
+    tried = np.sort(rng.permutation(table.n_rows)[:n_tried])
+    found = [asked.find_axes(table.codes[tried, c], c) for c in range(len(network.tables))]
+    sizes = [np.sqrt(variances.sum()) for _, variances, _ in found]
+    largest = max([*sizes, *(asked.size_of_number(tried, j) for j in range(asked.n_numeric))])
+    tables = list(network.tables)
+    for c, (axes, variances, means) in enumerate(found):
+        if not are_free[c]:
+            continue
+        width = tables[c].shape[2]
+        if largest > 0:
+            width = min(width, max(1, round(width * sizes[c] / largest)))
+        width = max(1, min(width, int((variances > _NO_RANK * variances[0]).sum())))
+        tables[c] = asked.project(c, axes[:, :width] @ _even_turn(width), means)
+    return tables
+
+
+class _Inputs:
+    """The inputs of the network's first layer, each a table of what its values add there."""
+
+    def __init__(self, network, table, rows, loss):
+        self.network, self.table, self.rows = network, table, rows
+        self.n_tables = len(network.head["coefs"][0])
+        self.n_numeric = table.numeric.shape[1]
+        self.is_share = loss == "cross_entropy"  # a constant added to all outputs changes nothing
+        widths = [t.shape[2] for t in network.tables]
+        self.stops = np.cumsum(widths)
+        self.starts = self.stops - widths
+        coefs = [c.astype(np.float32) for c in network.head["coefs"]]
+        self.first, self.rest = coefs[0], coefs[1:]
+        self.intercepts = [b.astype(np.float32) for b in network.head["intercepts"]]
+        self.base = [self._sum_of_all(k) for k in range(self.n_tables)]
+
+    def _of_categories(self, k, c, codes=slice(None)):
+        vectors = self.network.tables[c][k, codes]
+        return vectors @ self.first[k, self.starts[c] : self.stops[c]]
+
+    def _of_numbers(self, k, j, rows):
+        return numeric_parts(self.network.head, self.table.numeric[rows], k, j).astype(np.float32)
+
+    def _sum_of_all(self, k):
+        codes, columns = self.table.codes[self.rows], range(len(self.network.tables))
+        total = self.intercepts[0][k] + sum(self._of_categories(k, c, codes[:, c]) for c in columns)
+        for j in range(self.n_numeric):
+            total = total + self._of_numbers(k, j, self.rows)
+        return total
+
+    def _respond(self, k, parts, own):
+        """Raw outputs of body `k` in each row, with the part `own` of one input replaced by each of `parts`.
+
+        Returns
+        -------
+        responses : ndarray of shape (len(parts), n_rows * n_outputs)
+            Divided by the root of the number of rows.
+        """
+        base = self.base[k] - own
+        n_rows, n_outputs = len(self.rows), self.intercepts[-1].shape[2]
+        out = np.empty((len(parts), n_rows, n_outputs), dtype=np.float32)
+        for start in range(0, len(parts), _VALUES_AT_ONCE):
+            values = slice(start, start + _VALUES_AT_ONCE)
+            h = (parts[values, None] + base).reshape(-1, base.shape[1])
+            for coef, intercept in zip(self.rest, self.intercepts[1:]):
+                np.maximum(h, 0, out=h)
+                h = h @ coef[k]
+                h += intercept[k]
+            out[values] = h.reshape(-1, n_rows, n_outputs)
+        if self.is_share:
+            out -= out.mean(axis=2, keepdims=True)
+        out /= math.sqrt(n_rows)
+        return out.reshape(len(parts), -1)
+
+    def _respond_to_categories(self, k, c, codes):
+        own = self._of_categories(k, c, self.table.codes[self.rows, c])
+        return self._respond(k, self._of_categories(k, c, codes), own)
+
+    def find_axes(self, codes, c):
+        """Principal axes of a column's responses, largest variance first.
+
+        Returns
+        -------
+        axes : ndarray of shape (n_rows * n_outputs, n_axes)
+            As many as the vectors are wide, at most.
+        variances : ndarray of shape (n_axes,)
+            All of them, of unit axes.
+        means : list of ndarray of shape (n_rows * n_outputs,)
+            Of each table's responses.
+        """
+        codes, counts = np.unique(codes, return_counts=True)
+        share = counts / counts.sum()
+        responses = np.stack(
+            [self._respond_to_categories(k, c, codes) for k in range(self.n_tables)]
+        )
+        means = np.einsum("i,kij->kj", share, responses)
+        spread = (responses - means[:, None]) * np.sqrt(share / self.n_tables)[:, None]
+        _, sizes, axes = np.linalg.svd(spread.reshape(-1, spread.shape[2]), full_matrices=False)
+        # Of the two directions of an axis the one in which predictions rise.
+        axes = axes * np.where(axes.sum(axis=1) < 0, -1, 1)[:, None]
+        return axes.T, sizes**2, means
+
+    def size_of_number(self, rows, j):
+        """Root mean square of what a number's values do to the prediction."""
+        variance = 0.0
+        for k in range(self.n_tables):
+            own = self._of_numbers(k, j, self.rows)
+            responses = self._respond(k, self._of_numbers(k, j, rows), own)
+            variance += responses.var(axis=0, dtype=np.float64).sum() / self.n_tables
+        return math.sqrt(variance)
+
+    def project(self, c, axes, means):
+        """Coordinates of all categories of a column on `axes`, shape (n_tables, n_codes, n_axes), float32."""
+        _, n_codes, _ = self.network.tables[c].shape
+        out = np.empty((self.n_tables, n_codes, axes.shape[1]), dtype=np.float32)
+        for k in range(self.n_tables):
+            for start in range(0, n_codes, N_TRIED):
+                codes = np.arange(start, min(start + N_TRIED, n_codes))
+                out[k, codes] = (self._respond_to_categories(k, c, codes) - means[k]) @ axes
+        return out
+
+
+def _even_turn(n):
+    """Rotation of `n` axes that deals the first out evenly over all: the second discrete cosine transform."""
+    turn = math.sqrt(2 / n) * np.cos(math.pi / n * np.outer(np.arange(n), np.arange(n) + 0.5))
+    turn[0] = math.sqrt(1 / n)
+    return turn
