@@ -138,10 +138,8 @@ class _Inputs:
 
         Returns
         -------
-        axes : ndarray of shape (n_rows * n_outputs, n_axes)
-            As many as the vectors are wide, at most.
-        variances : ndarray of shape (n_axes,)
-            All of them, of unit axes.
+        axes : ndarray of shape (n_rows * n_outputs, n_rows * n_outputs)
+        variances : ndarray of shape (n_rows * n_outputs,)
         means : list of ndarray of shape (n_rows * n_outputs,)
             Of each table's responses.
         """
@@ -152,10 +150,11 @@ class _Inputs:
         )
         means = np.einsum("i,kij->kj", share, responses)
         spread = (responses - means[:, None]) * np.sqrt(share / self.n_tables)[:, None]
-        _, sizes, axes = np.linalg.svd(spread.reshape(-1, spread.shape[2]), full_matrices=False)
+        spread = spread.reshape(-1, spread.shape[2]).astype(np.float64)
+        variances, axes = np.linalg.eigh(spread.T @ spread)
+        variances, axes = np.maximum(variances[::-1], 0), axes[:, ::-1]
         # Of the two directions of an axis the one in which predictions rise.
-        axes = axes * np.where(axes.sum(axis=1) < 0, -1, 1)[:, None]
-        return axes.T, sizes**2, means
+        return axes * np.where(axes.sum(axis=0) < 0, -1, 1), variances, means
 
     def size_of_number(self, rows, j):
         """Root mean square of what a number's values do to the prediction."""
