@@ -180,7 +180,7 @@ METHODS = {
         "implicit",
         [
             partial(als, alpha=alpha, regularization=regularization)
-            for alpha, regularization in ((80, 1), (30, 5), (10, 0.1), (10, 5))
+            for alpha, regularization in ((80, 1), (30, 5), (10, 0.1), (10, 5), (10, 20), (3, 20))
         ],
     ),
     "bpr": ("implicit", [bpr, partial(bpr, iterations=300)]),
@@ -296,7 +296,7 @@ def fold_in_held_out(name, seeds, out, share=0.1):
                 links = data.matrix(~held & new)
                 numbers = ("negative_weight", "ridge", "ridge_power", "confidence")
                 vectors = fold_in(
-                    fit.solved_right,
+                    fit.right_vectors if fit.solved_right is None else fit.solved_right,
                     links.indptr,
                     links.indices,
                     **{number: getattr(fit, number) for number in numbers},

@@ -165,6 +165,6 @@ def test_a_file_without_the_solved_table_is_read(fitted):
     """Versions that polished nothing kept none: fold-ins take the table that is there."""
     older = copy.deepcopy(fitted)
     del older._links["solved_right"]
-    older.embeddings_ = [fitted.embeddings_[0], fitted._links["solved_right"]]
+    older.embeddings_ = [fitted.embeddings_[0], fitted._solved_table(1)]
     new = {"mine": ["link 10", "link 12"]}
     pd.testing.assert_frame_equal(older.embed_new(new), fitted.embed_new(new))

@@ -15,8 +15,8 @@ from sklearn.exceptions import ConvergenceWarning
 from .._links_records import TrainedLinks, link_matrix
 from ._device import cpu_by_default
 from ._links_exact import Penalty, both_sides, start_table, sweep
-from ._links_penalty import choose_penalty, penalty_of_kept
-from ._links_polish import polish
+from ._links_penalty import choose, penalty_of_kept
+from ._links_polish import polish, toward
 from ._links_sgd import Cosine, Factorization, Recipe, Softmax, run_epochs
 from ._threads import enough_threads
 
@@ -175,15 +175,28 @@ def _train_exact(pairs, spec, loss, seed, device, diary):
     links, targets = link_matrix(pairs)
     d, interrupted = spec.n_components, False
     n_sweeps, relaxation = next(rest for up_to, *rest in _SWEEPS if links.nnz <= up_to)
-    penalty, v = _given_penalty(spec), None
-    is_given = penalty is not None
-    if not is_given:
-        rng = np.random.default_rng(seed)
-        penalty, v, interrupted = choose_penalty(
-            links, targets, d, rng, generator, device, spec.negative_weight, relaxation
+    given = _given_penalty(spec)
+    penalty, share, start = given, 0.0, None
+    if given is not None:
+        start = start_table(pairs.n_right, d, generator, device)
+    may_polish = spec.solver == "auto" and targets is None
+    if given is None or may_polish:
+        choice = choose(
+            links,
+            targets,
+            d,
+            np.random.default_rng(seed),
+            generator,
+            device,
+            negative_weight=spec.negative_weight,
+            penalty=given,
+            relaxation=relaxation,
+            may_polish=may_polish,
         )
-    if v is None:
-        v = start_table(pairs.n_right, d, generator, device)
+        penalty, share, interrupted = choice.penalty, choice.polish_share, choice.interrupted
+        start = choice.table if start is None else start
+    if start is None:
+        start = start_table(pairs.n_right, d, generator, device)
     if interrupted:
         n_sweeps = 1
     elif spec.max_epochs != "auto":
@@ -194,15 +207,15 @@ def _train_exact(pairs, spec, loss, seed, device, diary):
         mean = objective / links.nnz
         return diary.end_epoch(mean, seconds, weight_decay=penalty.ridge)
 
-    v, stopped = sweep(left, right, v, penalty, n_sweeps, end_sweep, relaxation)
-    is_polished = spec.solver == "auto" and targets is None
-    kept = penalty if is_given else penalty_of_kept(penalty, is_polished)
+    v, stopped = sweep(left, right, start, penalty, n_sweeps, end_sweep, relaxation)
+    kept = penalty if given is not None else penalty_of_kept(penalty, share > 0)
     x, _ = left.solve(v, kept)
     interrupted |= stopped
     solved_right = None
-    if is_polished and not interrupted:
+    if share > 0 and not interrupted:
         try:
-            solved_right, v = v, polish(links, x, v, np.random.default_rng(seed))
+            polished = polish(links, x, v, np.random.default_rng(seed))
+            solved_right, v = v, toward(v, polished, share)
         except KeyboardInterrupt:
             interrupted = True
     if interrupted:

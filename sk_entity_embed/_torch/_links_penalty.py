@@ -1,21 +1,24 @@
-"""Choose the penalty of the exact solver on held-back pairs.
+"""Choose the penalty of the exact solver on held-back pairs, and how far to polish what it solved.
 
-No one value fits all data: the best ridge differs four times and the best weight of a non-link
-thirty times between catalogues with five links an item and film ratings with fifty. A walk on a
-grid, each trial a single sweep from the best tables so far, costs about as much as one fit.
+No one value fits all data: the best ridge differs four hundred times and the best weight of a non-link a
+thousand times between catalogues with five links an item, film ratings with fifty, and tables where hardly
+anything but popularity tells. A walk on a grid, each trial a sweep or two from the best tables so far, costs
+about as much as one fit; small tables, whose trials say less and cost less, are given more of them.
 """
 
-from dataclasses import replace
+import math
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from scipy import sparse
 
 from ._links_exact import Penalty, Side, both_sides, start_table, sweep
+from ._links_polish import polish, toward
 
-_WEIGHTS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
-_RIDGES = (0.05, 0.1, 0.2, 0.4, 0.8)
-_POWER = 0.5
+_WEIGHTS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
+_RIDGES = (0.0125, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 25.6)
+_POWERS = (0.0, 0.5, 1.0)
 # The left vectors that are kept are solved for once more, against heavier non-links: that puts items
 # with a rare link in common nearer to each other (attr: precision@10 of authors .25 to .28) and costs
 # the ranking of links next to nothing (recall@20 .359 to .355; codex_m .626 to .622, its NDCG gains).
@@ -24,46 +27,132 @@ _KEPT_WEIGHT = 2.5
 # benchmarks/bench_links.py, seeds 0 to 2: codex_m .816 to .818, attr's authors .286 to .288, wiki and genres the same).
 # Twice the ridge gains as much again there and takes .003 of codex_m's NDCG.
 _KEPT_RIDGE = 1.5
-_START = (2, 2)
-_STEPS = ((0, -1), (0, 1), (1, 0), (-1, 0))
-_FIRST_SWEEPS, _MAX_TRIALS = 4, 6  # the later trials sweep once, from the best table so far
+_START = (2, 3, 1)
+# A heavier non-link wants a larger ridge, so both are tried at once too: with either alone the walk may end too soon.
+_STEPS = (
+    *((0, -1, 0), (0, 1, 0), (1, 0, 0), (-1, 0, 0)),
+    *((1, 1, 0), (-1, -1, 0), (0, 0, 1), (0, 0, -1)),
+)
+_FIRST_SWEEPS = 4
+# The later trials start from the best table so far. Of many pairs they sweep once and are few, so a step must be better
+# by half a standard error, lest they be spent on differences that held-back pairs cannot tell; a whole one stops too
+# early (codex_m exchanged: NDCG@20 .155 to .152). Of few pairs they sweep twice, as many times as come to so many
+# pairs, and any gain counts: half a standard error takes up to .004 of a table of R's packages, a whole one .014.
+# A third more of them gains nothing. By benchmarks/bench_links.py, seeds 0 to 2.
+_MANY_PAIRS = 80_000
+_MIN_TRIALS, _MAX_TRIALS, _PAIRS_TRIED = 6, 24, 600_000
+_CLEAR = 0.5
 _MAX_PAIRS, _SAMPLE = 250_000, 100_000  # of more pairs, entities with about 100,000 choose
 _MAX_RANKED = 10_000  # entities that a held-back pair is ranked among
-_HELD_SHARE, _MIN_HELD, _MAX_HELD = 0.02, 1000, 2000
+# Held-back pairs: as many as are ranked among others `_SCORES` times in all, but no more than a tenth.
+_MIN_HELD, _MAX_HELD, _SCORES = 2000, 4000, 20_000_000
+_HELD_SHARE = 0.1
 _BLOCK = 128  # held-back pairs ranked at a time: their scores stay in the cache
+_SHARES = (0.5, 1.0)  # of the polish, tried in this order
+_EFFORT = 0.25  # of the polish, when it is tried
 
 
-def choose_penalty(
-    links, targets, n_components, rng, generator, device, negative_weight="auto", relaxation=0.0
-):
-    """The penalty under which held-back links rank best; `relaxation` is that of its first sweeps.
+@dataclass(frozen=True)
+class Choice:
+    """What held-back pairs chose: a penalty, and how far to polish, from 0 (not at all) to 1.
 
-    Gives the right table it was found with, a good start for the fit, and whether Ctrl-C cut the
-    search. The table is None where there is nothing to hold back.
+    `table` is the right table they were found with, a good start for the fit; None where there is
+    nothing to hold back. `interrupted` tells whether Ctrl-C cut the search.
     """
-    trial = _Trial(*_sample(links, targets, rng), n_components, rng, generator, device)
+
+    penalty: Penalty
+    polish_share: float
+    table: torch.Tensor | None
+    interrupted: bool
+
+
+def choose(
+    links,
+    targets,
+    n_components,
+    rng,
+    generator,
+    device,
+    *,
+    negative_weight="auto",
+    penalty=None,
+    relaxation=0.0,
+    may_polish=False,
+):
+    """The choice under which held-back links rank best.
+
+    A `penalty` that is given stays. `relaxation` is that of the first sweeps.
+    """
     weights = _WEIGHTS if negative_weight == "auto" else (negative_weight,)
-    at = (_START[0] if negative_weight == "auto" else 0, _START[1])
+    grid = _Grid(weights, links) if penalty is None else _Given(penalty)
+    at = (_START[0] if negative_weight == "auto" else 0, *_START[1:])
+    trial = _Trial(*_sample(links, targets, rng), n_components, rng, generator, device)
     if not trial.can_score:
-        return _penalty(weights, at), None, False
-    at, interrupted = _walk(trial, weights, at, relaxation)
-    return _penalty(weights, at), trial.table, interrupted
+        return Choice(grid.penalty(at), 0.0, None, False)
+    at, interrupted = _walk(trial, grid, at, relaxation)
+    chosen, share = grid.penalty(at), 0.0
+    if may_polish and not interrupted:
+        kept = penalty_of_kept(chosen, is_polished=True) if penalty is None else penalty
+        try:
+            share = trial.polish_share(kept, rng)
+        except KeyboardInterrupt:
+            interrupted = True
+    return Choice(chosen, share, trial.table, interrupted)
 
 
-def _walk(trial, weights, at, relaxation):
+class _Grid:
+    """Penalties by place: weight of a non-link, ridge, power.
+
+    An entity of middling mass has one ridge whatever the power, so that this says only how the
+    ridge is spread between frequent and rare entities.
+    """
+
+    def __init__(self, weights, links):
+        self._weights = weights
+        self._shape, self._mass = links.shape, float(links.sum())
+
+    def __contains__(self, at):
+        sizes = (len(self._weights), len(_RIDGES), len(_POWERS))
+        return all(0 <= i < size for i, size in zip(at, sizes, strict=True))
+
+    def penalty(self, at):
+        """The one at a place."""
+        weight, ridge, power = self._weights[at[0]], _RIDGES[at[1]], _POWERS[at[2]]
+        middling = math.prod(
+            self._mass / n + weight * n_other for n, n_other in (self._shape, self._shape[::-1])
+        )
+        return Penalty(weight, ridge * middling ** ((0.5 - power) / 2), power)
+
+
+class _Given:
+    """A grid of one penalty."""
+
+    def __init__(self, penalty):
+        self._penalty = penalty
+
+    def __contains__(self, at):
+        return False
+
+    def penalty(self, at):
+        """The one given."""
+        return self._penalty
+
+
+def _walk(trial, grid, at, relaxation):
     """From `at` to a better neighbour on the grid until there is none, and whether Ctrl-C came."""
     steps = list(_STEPS)
+    n_sweeps, clear = (1, _CLEAR) if trial.n_pairs > _MANY_PAIRS else (2, 0.0)
+    most = int(min(max(_MIN_TRIALS, _PAIRS_TRIED / trial.n_pairs), _MAX_TRIALS))
     try:
-        gains = {at: trial.gains(_penalty(weights, at), _FIRST_SWEEPS, relaxation)}
+        gains = {at: trial.gains(grid.penalty(at), _FIRST_SWEEPS, relaxation)}
         trial.keep()
-        while len(gains) < _MAX_TRIALS:
+        while len(gains) < most:
             for step in steps:
-                new = (at[0] + step[0], at[1] + step[1])
-                on_grid = 0 <= new[0] < len(weights) and 0 <= new[1] < len(_RIDGES)
-                if not on_grid or new in gains:
+                new = tuple(i + j for i, j in zip(at, step, strict=True))
+                if new not in grid or new in gains:
                     continue
-                gains[new] = trial.gains(_penalty(weights, new), 1)
-                if _is_better(gains[new], gains[at]):
+                gains[new] = trial.gains(grid.penalty(new), n_sweeps)
+                if _is_better(gains[new], gains[at], clear):
                     at = new
                     trial.keep()
                     steps.sort(key=lambda other: other != step)  # go on in the same direction
@@ -75,17 +164,10 @@ def _walk(trial, weights, at, relaxation):
     return at, False
 
 
-def _is_better(gains, others):
-    """Whether the sum is larger by half a standard error: few held-back pairs cannot tell more.
-
-    A whole one stops the search too early: attr lost .013 of its recall@20 (benchmarks/bench_links.py).
-    """
+def _is_better(gains, others, clear):
+    """Whether the sum is larger, by `clear` standard errors of the difference."""
     difference = gains - others
-    return difference.sum() > 0.5 * difference.std() * len(difference) ** 0.5
-
-
-def _penalty(weights, at):
-    return Penalty(weights[at[0]], _RIDGES[at[1]], _POWER)
+    return difference.sum() > clear * difference.std() * len(difference) ** 0.5
 
 
 def _sample(links, targets, rng):
@@ -109,7 +191,8 @@ class _Trial:
     """A split of the links, and the tables of the best trial so far."""
 
     def __init__(self, links, targets, n_components, rng, generator, device):
-        rows, columns, held = _hold_back(links, targets, rng)
+        n_held = min(max(_MIN_HELD, _SCORES // min(links.shape[1], _MAX_RANKED)), _MAX_HELD)
+        rows, columns, held = _hold_back(links, targets, n_held, rng)
         self.can_score = len(held) > 0
         if not self.can_score:
             return
@@ -120,7 +203,8 @@ class _Trial:
             at = (rows[keep], columns[keep])
             return sparse.csr_matrix((matrix.data[keep], at), shape=links.shape)
 
-        known = part(links)
+        self._known = known = part(links)
+        self.n_pairs = known.nnz
         aims = None if targets is None else part(targets)
         self._left, self._right = both_sides(known, aims, n_components, device)
         self.table = self._last = start_table(links.shape[1], n_components, generator, device)
@@ -131,8 +215,11 @@ class _Trial:
             known[asked], None if aims is None else aims[asked], n_components, device
         )
         self._where = torch.from_numpy(where).to(device)
-        # A row counts once, however many of its links are held back.
-        self._share = 1 / count[where] / len(count)
+        # A row of k held-back links counts as much as the root of k rows of one: each once would leave few rows to
+        # tell by where there are few, and be those of the longest rows where they count by their links.
+        share = count[where] ** -0.5
+        self._share = share / share.sum()
+        self._rows = torch.from_numpy(rows).to(device)
         self._columns = torch.from_numpy(columns).to(device)
         self._draw_competitors(known[rows], columns, rng, device)
 
@@ -164,6 +251,27 @@ class _Trial:
             raise KeyboardInterrupt
         self._last = v
         x = self._asked.solve(v, penalty_of_kept(penalty))[0].index_select(0, self._where)
+        return self._gains(x, v)
+
+    def polish_share(self, kept, rng):
+        """How much of a short polish of the best table ranks best, 0 if none of it.
+
+        `kept` is the penalty of the left vectors.
+        """
+        v = self.table
+        x = self._left.solve(v, kept)[0]
+        polished = polish(self._known, x, v, rng, _EFFORT)
+        x = x.index_select(0, self._rows)
+        best, gains = 0.0, self._gains(x, v)
+        for share in _SHARES:
+            others = self._gains(x, toward(v, polished, share))
+            if others.sum() <= gains.sum():
+                break
+            best, gains = share, others
+        return best
+
+    def _gains(self, x, v):
+        """1 / log2(1 + rank) of each held-back link, times its share in the mean, given its left vector."""
         true = (x * v.index_select(0, self._columns)).sum(1, keepdim=True)
         ranked = v.index_select(0, self._ranked).T
         balance = []  # competitors above less those below
@@ -183,11 +291,11 @@ class _Trial:
             self.table = self._last
 
 
-def _hold_back(links, targets, rng):
+def _hold_back(links, targets, n_held, rng):
     """Rows and columns of all links, and which to hold back: entities keep one, links two."""
     coo = links.tocoo()
     rows, columns = (codes.astype(np.int64) for codes in coo.coords)
-    n_held = int(min(max(_HELD_SHARE * links.nnz, _MIN_HELD), 0.1 * links.nnz, _MAX_HELD))
+    n_held = int(min(n_held, _HELD_SHARE * links.nnz))
     order = rng.permutation(links.nnz)
     if targets is not None:
         order = order[targets.data[order] > 0.5]

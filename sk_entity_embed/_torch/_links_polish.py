@@ -27,7 +27,7 @@ _MEAN_LOGIT = 7.0  # of the links at the start; least squares leaves .6 to .8, a
 _PAIRS_TRIED = 10_000
 
 
-def polish(links, x, v, rng):
+def polish(links, x, v, rng, effort=1.0):
     """The right table `v` after a softmax over the links, with the left table `x` held fixed.
 
     Parameters
@@ -37,6 +37,8 @@ def polish(links, x, v, rng):
     x, v : Tensor of shape (n_left, n_components) and (n_right, n_components)
         The solved tables.
     rng : Generator
+    effort : float, default=1.0
+        Share of the usual steps.
 
     Returns
     -------
@@ -46,18 +48,20 @@ def polish(links, x, v, rng):
     coo = links.tocoo()
     left, right, weight = *coo.coords, coo.data
     count = np.bincount(right, minlength=len(v)).astype(np.float32)
-    if len(left) > _MAX_PAIRS:
-        some = rng.choice(len(left), _MAX_PAIRS, replace=False, shuffle=False)
+    most = int(effort * _MAX_PAIRS)
+    if len(left) > most:
+        some = rng.choice(len(left), most, replace=False, shuffle=False)
         left, right, weight = left[some], right[some], weight[some]
     weight = None if (weight == 1).all() else weight / weight.mean()
     pairs = LinkPairs(left, right, None, weight, *links.shape)
     batch_size = min(_BATCH_SIZE, max(32, len(left) // (_MIN_STEPS // _MAX_PASSES)))
+    n_passes = min(_MAX_PASSES, _MIN_STEPS * batch_size / len(left))
     scale = (_MEAN_LOGIT / max(_mean_score(left, right, x, v, rng), 1e-3)) ** 0.5
     recipe = Recipe(
         loss="softmax",
         n_negatives=0,  # the other links of the batch
         negative_sampling="popularity",
-        max_epochs=min(_MAX_PASSES, math.ceil(_MIN_STEPS * batch_size / len(left))),
+        max_epochs=math.ceil(effort * n_passes),
         batch_size=batch_size,
         learning_rate=_RATE,
         weight_decay=_WEIGHT_DECAY,
@@ -68,6 +72,11 @@ def polish(links, x, v, rng):
     count = torch.from_numpy(count).to(v.device)
     lengths = [float((count * table.norm(dim=1)).sum()) for table in (v, polished)]
     return polished * (lengths[0] / max(lengths[1], 1e-12))
+
+
+def toward(v, polished, share):
+    """The table that far from `v` to the one `polished`."""
+    return v + share * (polished - v)
 
 
 def _mean_score(left, right, x, v, rng):
