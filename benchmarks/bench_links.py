@@ -367,7 +367,7 @@ def main():
     logging.getLogger("implicit").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", category=RuntimeWarning, module="implicit")
     ours(synthetic(1000, 100), slice(None), 0)  # imports are no part of a fit
-    out = []
+    out, where_from = [], origin()
     if args.quick:
         methods = ["auto", "sgd_sampled", "popularity", "pmi_svd", "als"]
         compare(["wiki"], [], methods, [0], out)
@@ -386,7 +386,6 @@ def main():
         names = R_PAIRS if args.data == "r" else args.data.split(",")
         compare(names, tasks, args.methods.split(","), list(range(args.seeds)), out)
     if args.csv:
-        where_from = origin()
         keys = list(dict.fromkeys(k for row in [*out, where_from] for k in row))
         with open(args.csv, "w", newline="") as handle:
             writer = csv.DictWriter(handle, keys, lineterminator="\n")

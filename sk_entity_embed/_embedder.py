@@ -124,7 +124,7 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
     solver : {"auto", "exact", "sgd"}, default="auto"
         Of "dot". "exact": least squares with every non-pair as a weak negative, solved one table at a time. "sgd":
         batches of pairs. "auto": sgd for ratings, else exact; and where every row is a link, the vectors of the second
-        column are then polished by a softmax, which ranks links better and leaves the first column alone.
+        column are then polished by a softmax as far as held-back links rank better for it; the first stay as they are.
     early_stopping : bool, default=False
         Stop when the validation loss has not improved for `patience` epochs, and keep the best epoch. Cross-fitted
         training scores rows by the table that has not seen their labels, which costs no rows. Only "mlp".
@@ -600,8 +600,8 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
 
         A vector solves the least squares that the fit solved for known entities, so an entity of the first column with
         the links it had in `fit`, all of weight 1 and no non-links, gets the vector it has. For the second column it
-        gets a slightly other one: its table was solved last but one, and polished. Needs ``interaction="dot"`` and the
-        exact solver.
+        gets a slightly other one: its table was solved last but one, and may be polished. Needs ``interaction="dot"``
+        and the exact solver.
 
         Parameters
         ----------

@@ -49,7 +49,7 @@ class LinkSpec:
     solver : {"auto", "exact", "sgd"}
         ``"exact"``: alternating weighted least squares with every non-link as a weak negative.
         ``"sgd"``: batches of pairs. ``"auto"``: sgd for ratings, else exact, and where every pair is a
-        link the right table is then polished by a softmax.
+        link the right table is then polished by a softmax, as far as held-back links rank better for it.
     loss : {"auto", "softmax", "logistic", "squared_error"}
         Of the sgd solver. ``"squared_error"`` on links is the method of the article
         "Neural Network Embeddings Explained": cosine, scaled, against +1 and -1. The exact

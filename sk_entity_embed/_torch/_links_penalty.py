@@ -35,12 +35,12 @@ _STEPS = (
 )
 _FIRST_SWEEPS = 4
 # The later trials start from the best table so far. Of many pairs they sweep once and are few, so a step must be better
-# by half a standard error, lest they be spent on differences that held-back pairs cannot tell; a whole one stops too
-# early (codex_m exchanged: NDCG@20 .155 to .152). Of few pairs they sweep twice, as many times as come to so many
-# pairs, and any gain counts: half a standard error takes up to .004 of a table of R's packages, a whole one .014.
-# A third more of them gains nothing. By benchmarks/bench_links.py, seeds 0 to 2.
+# by half a standard error, lest they be spent on differences that held-back pairs cannot tell (attr: NDCG@20 .264 and
+# precision@10 of authors .288; if any gain counts .263 and .279). Of few pairs they sweep twice, as many times as come
+# to so many pairs, and any gain counts: half a standard error takes up to .004 of a table of R's packages, a whole one
+# .014. A third more of them gains nothing. By benchmarks/bench_links.py, seeds 0 to 2.
 _MANY_PAIRS = 80_000
-_MIN_TRIALS, _MAX_TRIALS, _PAIRS_TRIED = 6, 24, 600_000
+_MIN_TRIALS, _MAX_TRIALS, _PAIRS_TRIED = 7, 24, 600_000
 _CLEAR = 0.5
 _MAX_PAIRS, _SAMPLE = 250_000, 100_000  # of more pairs, entities with about 100,000 choose
 _MAX_RANKED = 10_000  # entities that a held-back pair is ranked among
@@ -48,8 +48,11 @@ _MAX_RANKED = 10_000  # entities that a held-back pair is ranked among
 _MIN_HELD, _MAX_HELD, _SCORES = 2000, 4000, 20_000_000
 _HELD_SHARE = 0.1
 _BLOCK = 128  # held-back pairs ranked at a time: their scores stay in the cache
-_SHARES = (0.5, 1.0)  # of the polish, tried in this order
-_EFFORT = 0.25  # of the polish, when it is tried
+# How far to polish is tried out in this order, with a quarter of the steps: enough to tell (with all of them no table
+# gains or loses .003). Half of the way hardly ever takes anything (tables of R's packages at a good penalty, two seeds:
+# NDCG@20 -.004 to .007), the whole up to .02, and of books and codex_m half is worth about half.
+_SHARES = (0.5, 1.0)
+_EFFORT = 0.25
 
 
 @dataclass(frozen=True)
@@ -146,8 +149,10 @@ def _walk(trial, grid, at, relaxation):
     try:
         gains = {at: trial.gains(grid.penalty(at), _FIRST_SWEEPS, relaxation)}
         trial.keep()
-        while len(gains) < most:
+        while True:
             for step in steps:
+                if len(gains) == most:
+                    return at, False
                 new = tuple(i + j for i, j in zip(at, step, strict=True))
                 if new not in grid or new in gains:
                     continue
