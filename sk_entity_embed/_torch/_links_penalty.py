@@ -40,7 +40,7 @@ _FIRST_SWEEPS = 4
 # twice, as many times as come to so many pairs, and any gain counts: half a standard error takes up to .004 of a table
 # of R's packages, a whole one .014. A third more of them gains nothing. By benchmarks/bench_links.py, seeds 0 to 2.
 _MANY_PAIRS = 80_000
-_MIN_TRIALS, _MAX_TRIALS, _PAIRS_TRIED = 7, 24, 600_000
+_MIN_TRIALS, _MAX_TRIALS, _PAIRS_TRIED = 6, 24, 600_000
 _CLEAR = 0.5
 _MAX_PAIRS, _SAMPLE = 250_000, 100_000  # of more pairs, entities with about 100,000 choose
 _MAX_RANKED = 10_000  # entities that a held-back pair is ranked among
