@@ -24,8 +24,8 @@ def express(network, table, are_free, *, loss, plan):
     A column that moves the prediction less than the column or number that moves it most gets fewer components, in
     proportion. Else columns that hardly count bury the others where a model weighs all components alike, as nearest
     neighbours on standardised features do. The components left are turned so that each has the same share of the most
-    important axis: standardised, their distances stay about what they are. "ours as learned" of benchmarks/bench_quality.py
-    tells what that is worth: neighbours gain .027 on 24 tables and .005 on 14 others.
+    important axis: standardised, their distances stay about what they are. "ours as learned" of bench_quality tells
+    what all that is worth: neighbours gain .027 on 24 tables and .005 on 14 others.
 
     Parameters
     ----------
