@@ -410,25 +410,73 @@ class LineSearcher:
 
     def __init__(self, vectors):
         self._cosines = Searcher(vectors, "cosine")
-        self._unit = float(np.abs(self._cosines.vectors).max(initial=0.0)) or 1.0
-        self._line = Searcher(self._apart(self._cosines.vectors), "euclidean")
-
-    def _apart(self, values):
-        """Values of one sign within 1 of each other, those of another sign farther off."""
-        return values / self._unit + 2 * np.sign(values)
+        self.vectors = self._cosines.vectors
+        values, rows = self.vectors[:, 0], np.arange(len(self.vectors))
+        # Along both, equal values come in the order of their rows: to the right, and to the left.
+        self._rightwards = np.argsort(values, kind="stable")
+        self._leftwards = np.lexsort((-rows, values))
+        self._sorted = values[self._rightwards]
 
     @property
     def n_rows(self):
         """Number of rows that can be found."""
-        return self._line.n_rows
+        return len(self.vectors)
 
     def search(self, queries, n_neighbors, *, exclude=None, candidates=None):
         """As `Searcher.search`."""
         queries = _as_matrix(queries, "queries")
-        _, rows = self._line.search(
-            self._apart(queries), n_neighbors, exclude=exclude, candidates=candidates
+        exclude = _exclusion_table(exclude, len(queries))
+        if candidates is not None:
+            candidates = np.asarray(candidates, dtype=np.int64)
+            position = np.full(self.n_rows + 1, -1)  # the last place answers for row -1
+            position[candidates] = np.arange(len(candidates))
+            subset = LineSearcher(self.vectors[candidates])
+            distances, rows = subset.search(queries, n_neighbors, exclude=list(position[exclude]))
+            return distances, candidates[rows]
+        _check_n_neighbors(n_neighbors, self.n_rows, exclude, len(queries))
+        indices = np.empty((len(queries), n_neighbors), dtype=np.int64)
+        n_wanted = min(n_neighbors + exclude.shape[1], self.n_rows)
+        step = max(1, _CHUNK_CELLS // (4 * n_wanted))
+        for start in range(0, len(queries), step):
+            part = slice(start, start + step)
+            rows = self._best(queries[part], n_wanted)
+            indices[part] = _drop_excluded(rows, rows, exclude[part], n_neighbors)[1]
+        return self._cosines.distances_to(queries, indices), indices
+
+    def _best(self, queries, k):
+        """The k best rows of each query: of its sign, then zeros, then of the other sign."""
+        n = self.n_rows
+        below, above = (np.searchsorted(self._sorted, 0, side) for side in ("left", "right"))
+        is_up, is_down = queries > 0, queries < 0
+        first, last = (
+            np.where(is_up, above, 0),
+            np.where(is_down, below, n),
+        )  # of the same sign; of 0: all
+        place = np.searchsorted(self._sorted, queries)
+        steps = np.arange(k)
+        right, left = place + steps, place - 1 - steps
+        zeros = np.broadcast_to(below + steps, right.shape)
+        other = np.where(is_up, below - 1 - steps, above + steps)
+        at_left, at_right = self._leftwards.take, self._rightwards.take
+        rows = np.hstack(
+            [
+                at_right(right, mode="clip"),
+                at_left(left, mode="clip"),
+                at_right(zeros, mode="clip"),
+                np.where(is_up, at_left(other, mode="clip"), at_right(other, mode="clip")),
+            ]
         )
-        return self._cosines.distances_to(queries, rows), rows
+        has_sign = is_up | is_down
+        rank = np.hstack(
+            [
+                np.where((right >= first) & (right < last), 0, 3),
+                np.where((left >= first) & (left < last), 0, 3),
+                np.where(has_sign & (zeros < above), 1, 3),
+                np.where(has_sign & (other >= 0) & (other < n), 2, 3),
+            ]
+        )
+        apart = np.abs(self.vectors[rows, 0] - queries.astype(np.float64))
+        return _pick(rows, np.lexsort((rows, apart, rank), axis=-1)[:, :k])
 
 
 class IndexSearcher:

@@ -57,7 +57,7 @@ def project(
     vectors = _checked(vectors)
     if n_components not in (2, 3):
         raise ValueError(f"n_components must be 2 or 3, got {n_components!r}.")
-    if normalize and vectors.shape[1] > 1:
+    if normalize:
         vectors = unit_rows(vectors)
     seed = _seed(random_state)
     if not isinstance(method, str):
@@ -124,8 +124,10 @@ def trustworthiness(vectors, coordinates, *, n_neighbors=10, max_rows=2000, rand
 
 
 def unit_rows(vectors):
-    """Rows scaled to length 1; a row of zeros stays one."""
+    """Rows scaled to length 1; rows of zeros stay, as do rows of one number, which have nothing but their length."""
     vectors = np.asarray(vectors, dtype=np.float32)
+    if vectors.shape[1] == 1:
+        return vectors
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     return vectors / np.where(lengths > 0, lengths, 1)
 

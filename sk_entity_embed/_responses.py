@@ -1,8 +1,9 @@
-"""Vectors by what a category does to the prediction, no wider than that deserves. NumPy only."""
+"""Vectors by what a category does to the prediction, no wider than that deserves. No torch."""
 
 import math
 
 import numpy as np
+from scipy.linalg import eigh
 
 from ._head import numeric_parts
 
@@ -56,14 +57,14 @@ def express(network, table, are_free, *, loss, plan):
     n_outputs = network.head["coefs"][-1].shape[2]
     if n_outputs > 8:
         n_rows = min(n_rows, max(8, 512 // n_outputs))
-    asked = _Inputs(network, table, rng.permutation(table.n_rows)[:n_rows], loss)
+    asked = _Inputs(network, table, _draw(rng, table, n_rows), loss)
     n_tried = max(64, min(N_TRIED, _LARGEST // (asked.n_tables * n_rows * n_outputs)))
-    tried = np.sort(rng.permutation(table.n_rows)[:n_tried])
+    tried = np.sort(_draw(rng, table, n_tried))
     found = [asked.find_axes(table.codes[tried, c], c) for c in range(len(network.tables))]
-    sizes = [np.sqrt(variances.sum()) for _, variances, _ in found]
+    sizes = [math.sqrt(variance) for _, _, variance, _ in found]
     largest = max([*sizes, *(asked.size_of_number(tried, j) for j in range(asked.n_numeric))])
     tables = list(network.tables)
-    for c, (axes, variances, means) in enumerate(found):
+    for c, (axes, variances, _, means) in enumerate(found):
         if not are_free[c]:
             continue
         width = tables[c].shape[2]
@@ -72,6 +73,14 @@ def express(network, table, are_free, *, loss, plan):
         width = max(1, min(width, int((variances > _NO_RANK * variances[0]).sum())))
         tables[c] = asked.project(c, axes[:, :width] @ _even_turn(width), means)
     return tables
+
+
+def _draw(rng, table, n):
+    """At most `n` of the rows; with uneven weights `n` draws, in which rows come up by their weight."""
+    if table.weight is None or np.ptp(table.weight) == 0:
+        return rng.permutation(table.n_rows)[:n]
+    share = table.weight.astype(np.float64)
+    return rng.choice(table.n_rows, n, p=share / share.sum())
 
 
 class _Inputs:
@@ -137,8 +146,11 @@ class _Inputs:
 
         Returns
         -------
-        axes : ndarray of shape (n_rows * n_outputs, n_rows * n_outputs)
-        variances : ndarray of shape (n_rows * n_outputs,)
+        axes : ndarray of shape (n_rows * n_outputs, n_axes)
+            As many as the column has components, or as there are.
+        variances : ndarray of shape (n_axes,)
+        variance : float
+            Of all axes together.
         means : list of ndarray of shape (n_rows * n_outputs,)
             Of each table's responses.
         """
@@ -150,10 +162,13 @@ class _Inputs:
         means = np.einsum("i,kij->kj", share, responses)
         spread = (responses - means[:, None]) * np.sqrt(share / self.n_tables)[:, None]
         spread = spread.reshape(-1, spread.shape[2]).astype(np.float64)
-        variances, axes = np.linalg.eigh(spread.T @ spread)
-        variances, axes = np.maximum(variances[::-1], 0), axes[:, ::-1]
-        # Of the two directions of an axis the one in which predictions rise.
-        return axes * np.where(axes.sum(axis=0) < 0, -1, 1), variances, means
+        axes, variances = _largest_axes(spread, self.network.tables[c].shape[2])
+        # Of the two directions of an axis the one in which predictions rise. Those of classes sum to zero: of them the
+        # one in which the largest change is upwards, for the sum would be rounding errors.
+        rises = axes.sum(axis=0)
+        if self.is_share:
+            rises = axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])]
+        return axes * np.where(rises < 0, -1, 1), variances, np.square(spread).sum(), means
 
     def size_of_number(self, rows, j):
         """Root mean square of what a number's values do to the prediction."""
@@ -173,6 +188,19 @@ class _Inputs:
                 codes = np.arange(start, min(start + N_TRIED, n_codes))
                 out[k, codes] = (self._respond_to_categories(k, c, codes) - means[k]) @ axes
         return out
+
+
+def _largest_axes(spread, n_axes):
+    """The principal axes of rows around zero, largest variance first, as columns, and their variances."""
+    is_wide = spread.shape[0] < spread.shape[1]  # few categories, many outputs
+    product = spread @ spread.T if is_wide else spread.T @ spread
+    n = len(product)
+    variances, axes = eigh(product, subset_by_index=(max(0, n - n_axes), n - 1), overwrite_a=True)
+    variances, axes = np.maximum(variances[::-1], 0), axes[:, ::-1]
+    if is_wide:
+        axes = spread.T @ axes
+        axes /= np.maximum(np.linalg.norm(axes, axis=0), np.finfo(float).tiny)
+    return axes, variances
 
 
 def _even_turn(n):

@@ -320,6 +320,26 @@ def test_ann_finds_nearly_all(metric, rng, monkeypatch):
     assert recall > 0.9  # seeds 0-9 gave 1.000 for each metric
 
 
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.sampled_from([-4.0, -1.0, -1e-6, 0.0, 1e-6, 0.5, 1.0, 1e5]), min_size=3),
+    st.sampled_from([-2.0, -1e-6, 0.0, 0.7, 3e5]),
+    st.integers(1, 3),
+)
+def test_a_line_is_searched_exactly(values, query, k):
+    """By sign, then by value, then by row, however far apart the values are."""
+    values = np.array(values, dtype=np.float32)
+    query = np.float32(query)
+    signs = np.where(query == 0, 0, 1 - np.sign(values) * np.sign(query))
+    apart = np.abs(values.astype(float) - float(query))
+    order = np.lexsort((np.arange(len(values)), apart, signs))
+    searcher = make_searcher(values[:, None], "cosine")
+    assert searcher.search([[query]], k)[1][0].tolist() == order[:k].tolist()
+    left_out = order[:1]
+    _, rows = searcher.search([[query]], k - 1 or 1, exclude=[left_out])
+    assert rows[0].tolist() == order[1 : 1 + (k - 1 or 1)].tolist()
+
+
 def test_on_a_line_the_nearest_of_one_sign_come_first():
     """Cosines of single numbers are 1, 0 or -1: values settle the rest."""
     values = np.array([[3.0], [-1.0], [0.5], [0.0], [2.0], [-4.0]])

@@ -166,3 +166,11 @@ def test_trustworthiness_of_few_rows_is_unknown(n_rows):
 def test_trustworthiness_of_four_rows_is_known():
     rows = np.random.default_rng(0).normal(size=(4, 3))
     assert trustworthiness(rows, rows) == 1
+
+
+def test_rows_of_one_number_keep_their_length():
+    """It is all that they have: a line is drawn as one, and scored as one."""
+    vectors = np.random.default_rng(0).normal(size=(40, 1)).astype(np.float32)
+    np.testing.assert_array_equal(unit_rows(vectors), vectors)
+    points = project(vectors, "pca", random_state=0)
+    assert trustworthiness(unit_rows(vectors), points) == 1

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from _made import PLAIN, QUICK
 
-from sk_entity_embed import EntityEmbedder, _base
+from sk_entity_embed import EntityEmbedder, _base, _responses
 from sk_entity_embed._responses import express
 
 
@@ -117,11 +117,40 @@ def test_widths_that_are_given_stay_as_learned():
     assert [table is None for table in embedder._inner_tables] == [False, True]
 
 
+def test_rows_count_by_their_weight(fitted):
+    """Rows of next to no weight have no say: here all of one category, which would be the mean of the others."""
+    _, asked = fitted
+    table = asked["table"]
+    doubled = {
+        name: np.concatenate([getattr(table, name)] * 2)
+        for name in ("codes", "numeric", "target", "fold")
+    }
+    doubled["codes"][table.n_rows :, 0] = 1 + table.codes[:, 0].max() // 2
+    weight = np.repeat(np.array([2, 2e-9], dtype=np.float32), table.n_rows)
+    means = []
+    for told in (table, replace(table, **doubled, weight=weight), replace(table, **doubled)):
+        vectors = express(**asked | {"table": told})[0].mean(axis=0)
+        means.append(np.linalg.norm(vectors[table.codes[:, 0]].mean(axis=0)))
+    assert max(means[:2]) < 0.1 < means[2]
+
+
+def test_the_direction_of_an_axis_is_no_rounding_error(fitted, monkeypatch):
+    """Not even between classes, whose responses sum to zero."""
+    X, _ = make_table(300, 20)
+    embedders = []
+    for at_once in (64, 7):
+        monkeypatch.setattr(_responses, "_VALUES_AT_ONCE", at_once)
+        embedder = EntityEmbedder(**QUICK, categorical_features=["a", "b"])
+        embedders.append(embedder.fit(X, X["a"] % 3))
+    for one, other in zip(*(e.embeddings_ for e in embedders)):
+        np.testing.assert_allclose(one, other, atol=1e-5)
+
+
 @pytest.mark.parametrize("settings", [PLAIN, QUICK])
-def test_many_classes_and_labels(settings):
-    """Responses of many outputs are as long as rows times outputs; fewer rows do then."""
-    X, _ = make_table(400, 30)
-    y = np.arange(400) % 70
+def test_many_classes(settings):
+    """Responses of many outputs are as long as rows times outputs, and as quickly told as those of one."""
+    X, _ = make_table(1400, 30)
+    y = np.arange(1400) % 700
     embedder = EntityEmbedder(**settings, categorical_features=["a", "b"], target_type="multiclass")
     assert np.isfinite(embedder.fit_transform(X, y)).all()
     assert np.isfinite(embedder.embeddings_[0]).all()
