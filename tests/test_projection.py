@@ -168,7 +168,7 @@ def test_trustworthiness_of_four_rows_is_known():
     assert trustworthiness(rows, rows) == 1
 
 
-def test_rows_of_one_number_keep_their_length():
+def test_a_line_is_scored_as_one():
     """It is all that they have: a line is drawn as one, and scored as one."""
     vectors = np.random.default_rng(0).normal(size=(40, 1)).astype(np.float32)
     np.testing.assert_array_equal(unit_rows(vectors), vectors)
