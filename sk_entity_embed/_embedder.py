@@ -98,8 +98,9 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         Folds of the cross-fitting. An int deals the rows out at random, evenly over classes. Only "mlp".
     max_epochs : int or "auto", default="auto"
         Passes over the rows; with crossed pairs half as many again for these. "auto" for "mlp": 40, fewer above 20,000
-        rows, and at least 300 steps; with folds and without early stopping, doubled up to three times while that lowers
-        the loss of the rows as judged by tables that have not seen their labels. For "dot" what the solver takes.
+        rows, and at least 300 steps; with folds and without early stopping, doubled up to five times while that lowers
+        the loss of the rows as judged by tables that have not seen their labels, after three times only if it lowers it
+        by a tenth. For "dot" what the solver takes.
     batch_size : int or "auto", default="auto"
         Rows a step. "auto" grows with the number of rows.
     learning_rate : float or "auto", default="auto"

@@ -456,6 +456,18 @@ def test_epochs_double_while_that_lowers_the_loss_out_of_fold():
     assert len(ends) == 4 or scores[ends[-1]] >= 0.99 * scores[ends[-2]]
 
 
+@pytest.mark.parametrize(("large_gain", "n_cycles"), [(-1.0, 6), (1.1, 4)])
+def test_late_cycles_must_gain_more(monkeypatch, large_gain, n_cycles):
+    """The first four go by one measure, the long ones that follow by another."""
+    monkeypatch.setattr(_loop, "LEAST_GAIN", -1.0)
+    monkeypatch.setattr(_loop, "LARGE_GAIN", large_gain)
+    table, spec, plan = make_problem(n_tables=2, n_doublings=5, max_epochs=1)
+    history = train(table, spec, plan).history
+    assert [r["epoch"] for r in history if "validation_loss" in r] == [1, 2, 4, 8, 16, 32][
+        :n_cycles
+    ]
+
+
 def test_the_best_cycle_is_kept():
     """Noise is learned by heart from the start: the first cycle is the best, and the same bits as without doubling."""
     table, spec, plan = make_problem(n_tables=2, learning_rate=0.05)

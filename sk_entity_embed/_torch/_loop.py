@@ -24,7 +24,8 @@ _ALL = slice(None)
 UNKNOWN_RATE = 0.02  # share of cells shown as unknown, so that its vector is trained
 ROWS_TRIED = 256  # rows of each fold on which the end of the training is tried
 ROWS_JUDGED = 4096  # rows of each fold that judge a cycle
-LEAST_GAIN = 0.01  # share by which a cycle must lower the validation loss for another to follow
+# Share by which a cycle must lower the validation loss for another to follow; and after `MANY_CYCLES`, which take long.
+LEAST_GAIN, LARGE_GAIN, MANY_CYCLES = 0.01, 0.1, 4
 ROWS_AT_ONCE = 1 << 15  # rows fetched by one gather; bounds what a shuffle holds
 
 
@@ -232,7 +233,8 @@ class _Training:
                     waiting = 0 if self._judge(record) > 0 else waiting + 1
                     goes_on = waiting < self.plan.patience
                 elif self.validation and place + 1 == length:
-                    goes_on = self._judge(record) > LEAST_GAIN
+                    is_late = length >= self.plan.max_epochs << (MANY_CYCLES - 2)
+                    goes_on = self._judge(record) > (LARGE_GAIN if is_late else LEAST_GAIN)
                 self.history.append(record)
                 stop = on_epoch is not None and on_epoch(record, export)
                 self.interrupted = bool(stop)
