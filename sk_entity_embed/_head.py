@@ -68,7 +68,11 @@ def numeric_parts(head, numeric, body, column):
     n_numeric, d = numeric.shape[1], head["periodic_coefs"].shape[3]
     coefs = head["coefs"][0][body]
     first = len(coefs) - n_numeric * (d + 1)  # of the features, which lie behind the vectors
-    features = _periodic_features(head, numeric, body)[:, column * d : (column + 1) * d]
+    only = slice(column, column + 1)
+    periodic = ("frequencies", "periodic_coefs", "periodic_intercepts")
+    features = _periodic_features(
+        {key: head[key][:, only] for key in periodic}, numeric[:, only], body
+    )
     own = coefs[first + column * d : first + (column + 1) * d]
     return features @ own + np.outer(numeric[:, column], coefs[first + n_numeric * d + column])
 

@@ -9,6 +9,7 @@ from ._head import numeric_parts
 
 N_ROWS = (8, 64)  # training rows in which each category is tried, least and most
 N_TRIED = 2048  # cells of a column that tell which axes there are
+N_NUMBERS = 128  # values of a number that tell how much it moves the prediction
 _VALUES_AT_ONCE = 64  # times the rows: activations that stay in the cache
 _LARGEST = 1 << 25  # numbers in the responses that tell the axes
 _NO_RANK = 1e-9  # share of the largest variance below which an axis is rounding errors
@@ -62,7 +63,8 @@ def express(network, table, are_free, *, loss, plan):
     tried = np.sort(_draw(rng, table, n_tried))
     found = [asked.find_axes(table.codes[tried, c], c) for c in range(len(network.tables))]
     sizes = [math.sqrt(variance) for _, _, variance, _ in found]
-    largest = max([*sizes, *(asked.size_of_number(tried, j) for j in range(asked.n_numeric))])
+    some = tried[:: -(-len(tried) // N_NUMBERS)]
+    largest = max([*sizes, *(asked.size_of_number(some, j) for j in range(asked.n_numeric))])
     tables = list(network.tables)
     for c, (axes, variances, _, means) in enumerate(found):
         if not are_free[c]:
