@@ -371,17 +371,19 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         columns = fitted.columns
         if fitted.fold is None:
             return self._assemble(columns)
-        codes, fold, raw = columns.codes, fitted.fold, None
+        codes, fold = columns.codes, fitted.fold
         vectors = out_of_fold_vectors(fitted.tables, codes, fold)
-        if self.add_prediction:
-            of_all = np.hstack([codes, self._encode_pairs(codes)])
-            inputs = out_of_fold_vectors(fitted.network.tables, of_all, fold)
-            numeric = scale(columns.numeric, self._scaling)
-            raw = np.empty((len(inputs), self._target["n_outputs"]), dtype=np.float32)
-            for k in range(int(fold.max()) + 1):
-                rows = fold == k
-                raw[rows] = forward(self._head, inputs[rows], numeric[rows], body=k)
-        return self._join(round_to_noise(vectors, fitted.tables, codes), columns, raw)
+        out = np.hstack([round_to_noise(vectors, fitted.tables, codes), columns.numeric])
+        if not self.add_prediction:
+            return out
+        of_all = np.hstack([codes, self._encode_pairs(codes)])
+        inputs = out_of_fold_vectors(fitted.network.tables, of_all, fold)
+        numeric = scale(columns.numeric, self._scaling)
+        raw = np.empty((len(inputs), self._target["n_outputs"]), dtype=np.float32)
+        for k in range(int(fold.max()) + 1):
+            rows = fold == k
+            raw[rows] = forward(self._head, inputs[rows], numeric[rows], body=k)
+        return self._append(out, raw)
 
     def _fit(self, X, y, sample_weight, params, method, owner=None, class_weight=None):
         """Fit, and give what `fit_transform` needs. A predictor passes itself and its class weights on."""
@@ -454,7 +456,7 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         _write_vectors(tables, columns.codes, out)
         out[:, width:] = columns.numeric
         if self.add_prediction and not self._is_of_pairs:
-            return self._join(out[:, :width], columns, self._ask(columns))
+            return self._append(out, self._ask(columns))
         return out
 
     def _ask(self, columns):
@@ -470,11 +472,9 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
     def _encode_pairs(self, codes):
         return Pairs(**self._pairs).encode(codes)
 
-    def _join(self, vectors, columns, raw):
-        parts = [vectors, columns.numeric]
-        if raw is not None:
-            parts.append(Target(**self._target).as_columns(raw))
-        return np.concatenate(parts, axis=1, dtype=np.float32)
+    def _append(self, out, raw):
+        """The output with the network's raw outputs as further columns."""
+        return np.hstack([out, Target(**self._target).as_columns(raw)])
 
     def _stack_tables(self):
         """Vectors of each column with the unknown one as row 0, as the codes count."""

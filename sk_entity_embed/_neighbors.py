@@ -156,7 +156,7 @@ class Searcher:
         position[candidates] = np.arange(len(candidates))
         exclude = position[exclude]
         _check_n_neighbors(n_neighbors, len(candidates), exclude, len(queries))
-        subset = Searcher(self.vectors[candidates], self.metric)
+        subset = type(self)(self.vectors[candidates], self.metric)
         distances, indices = subset.search(queries, n_neighbors, exclude=list(exclude))
         return distances, candidates[indices]
 
@@ -395,7 +395,7 @@ class Searcher:
         return scores[0], rows[0]
 
 
-class LineSearcher:
+class LineSearcher(Searcher):
     """Exact nearest neighbours by cosine among vectors of a single component.
 
     Their cosines are 1, 0 and -1; among equal ones the row nearest in value comes first.
@@ -404,54 +404,32 @@ class LineSearcher:
     ----------
     vectors : array-like of shape (n_rows, 1)
         As for `Searcher`.
+    metric : {"cosine"}, default="cosine"
     """
 
-    metric = "cosine"
-
-    def __init__(self, vectors):
-        self._cosines = Searcher(vectors, "cosine")
-        self.vectors = self._cosines.vectors
-        values, rows = self.vectors[:, 0], np.arange(len(self.vectors))
+    def __init__(self, vectors, metric="cosine"):
+        super().__init__(vectors, metric)
+        values, rows = self.vectors[:, 0], np.arange(self.n_rows)
         # Along both, equal values come in the order of their rows: to the right, and to the left.
         self._rightwards = np.argsort(values, kind="stable")
         self._leftwards = np.lexsort((-rows, values))
         self._sorted = values[self._rightwards]
 
-    @property
-    def n_rows(self):
-        """Number of rows that can be found."""
-        return len(self.vectors)
-
-    def search(self, queries, n_neighbors, *, exclude=None, candidates=None):
-        """As `Searcher.search`."""
-        queries = _as_matrix(queries, "queries")
-        exclude = _exclusion_table(exclude, len(queries))
-        if candidates is not None:
-            candidates = np.asarray(candidates, dtype=np.int64)
-            position = np.full(self.n_rows + 1, -1)  # the last place answers for row -1
-            position[candidates] = np.arange(len(candidates))
-            subset = LineSearcher(self.vectors[candidates])
-            distances, rows = subset.search(queries, n_neighbors, exclude=list(position[exclude]))
-            return distances, candidates[rows]
-        _check_n_neighbors(n_neighbors, self.n_rows, exclude, len(queries))
-        indices = np.empty((len(queries), n_neighbors), dtype=np.int64)
-        n_wanted = min(n_neighbors + exclude.shape[1], self.n_rows)
-        step = max(1, _CHUNK_CELLS // (4 * n_wanted))
-        for start in range(0, len(queries), step):
-            part = slice(start, start + step)
-            rows = self._best(queries[part], n_wanted)
-            indices[part] = _drop_excluded(rows, rows, exclude[part], n_neighbors)[1]
-        return self._cosines.distances_to(queries, indices), indices
-
     def _best(self, queries, k):
+        """As `Searcher._best`."""
+        step = max(1, _CHUNK_CELLS // (4 * k))
+        parts = [self._nearest(queries[i : i + step], k) for i in range(0, len(queries), step)]
+        rows = np.concatenate(parts)
+        return self._true_scores(queries, rows), rows
+
+    def _nearest(self, queries, k):
         """The k best rows of each query: of its sign, then zeros, then of the other sign."""
         n = self.n_rows
         below, above = (np.searchsorted(self._sorted, 0, side) for side in ("left", "right"))
         is_up, is_down = queries > 0, queries < 0
-        first, last = (
-            np.where(is_up, above, 0),
-            np.where(is_down, below, n),
-        )  # of the same sign; of 0: all
+        has_sign = is_up | is_down
+        # Places of the query's sign; for zero all.
+        first, last = np.where(is_up, above, 0), np.where(is_down, below, n)
         place = np.searchsorted(self._sorted, queries)
         steps = np.arange(k)
         right, left = place + steps, place - 1 - steps
@@ -466,7 +444,6 @@ class LineSearcher:
                 np.where(is_up, at_left(other, mode="clip"), at_right(other, mode="clip")),
             ]
         )
-        has_sign = is_up | is_down
         rank = np.hstack(
             [
                 np.where((right >= first) & (right < last), 0, 3),
@@ -564,8 +541,8 @@ def make_searcher(vectors, metric="cosine", index=None):
 
     Returns
     -------
-    Searcher, LineSearcher or IndexSearcher
-        All have ``search(queries, n_neighbors, *, exclude=None, candidates=None)``.
+    Searcher or IndexSearcher
+        Both have ``search(queries, n_neighbors, *, exclude=None, candidates=None)``.
 
     Raises
     ------
@@ -575,9 +552,9 @@ def make_searcher(vectors, metric="cosine", index=None):
         If `index` is something else.
     """
     check_index(index)
-    exact = Searcher(vectors, metric)
-    if metric == "cosine" and exact.vectors.shape[1] == 1:
+    if metric == "cosine" and np.shape(vectors)[1:] == (1,):
         return LineSearcher(vectors)
+    exact = Searcher(vectors, metric)
     if index is None or (isinstance(index, str) and index == "exact"):
         return exact
     if isinstance(index, str) and index == "ann":
