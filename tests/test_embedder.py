@@ -17,7 +17,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.utils._testing import set_random_state  # noqa: F401  (the checks' own, see test_common)
 
 from sk_entity_embed import EntityEmbedder
-from sk_entity_embed._base import auto_doublings, auto_epochs
+from sk_entity_embed._base import auto_components, auto_doublings, auto_epochs
 
 
 @pytest.fixture(scope="module")
@@ -275,11 +275,25 @@ def test_several_outputs_have_wider_vectors(kind, n_outputs, expected):
     assert embedder.fit(codes, y).n_components_ == [expected]
 
 
+@pytest.mark.parametrize(
+    ("n_categories", "n_directions", "expected"),
+    [
+        *((1, 1, 1), (2, 1, 1), (5, 1, 2), (12, 1, 2), (200, 1, 4), (10**6, 1, 10)),
+        *((4, 2, 2), (200, 2, 4)),  # two directions are no more than the fourth root
+        *((4, 6, 2), (200, 6, 6), (200, 7, 7), (200, 14, 10)),  # ten at most
+    ],
+)
+def test_width_that_vectors_are_learned_with(n_categories, n_directions, expected):
+    """The fourth root, or as many as there are directions, up to the square root; fewer than categories."""
+    assert auto_components(n_categories, n_directions) == expected
+
+
 def test_columns_of_one_category_or_all_missing():
     """They cannot tell rows apart, and do no harm."""
     X = pd.DataFrame({"one": ["a"] * 20, "none": [None] * 20, "shop": list("abcd") * 5})
     embedder = EntityEmbedder(**QUICK)
     out = embedder.fit_transform(X, np.arange(20) % 4 + 0.5)
+    assert out.shape == (20, sum(embedder.n_components_))
     assert embedder.n_components_[:2] == [1, 1]
     assert not out[:, :2].any()
     assert np.isfinite(out).all()

@@ -457,6 +457,15 @@ def test_the_search_leaves_a_penalty_that_is_far_too_strong(monkeypatch):
     assert not choice.interrupted
 
 
+def test_a_sample_chooses_the_penalty_of_large_data(monkeypatch):
+    """With more pairs than needed, some entities choose and all are trained."""
+    monkeypatch.setattr("sk_entity_embed._torch._links_penalty._MAX_PAIRS", 300)
+    monkeypatch.setattr("sk_entity_embed._torch._links_penalty._SAMPLE", 300)
+    monkeypatch.setattr("sk_entity_embed._torch._links_penalty._MAX_RANKED", 20)
+    trained = train_links(block_pairs(), LinkSpec(n_components=8), seed=0)
+    assert block_auc(trained) > 0.9
+
+
 def test_powers_of_the_penalty_agree_on_entities_of_middling_mass():
     """A power says how the ridge is spread between frequent and rare entities, not how large it is."""
     links, _ = link_matrix(block_pairs(n_left=40, n_right=40))
