@@ -175,10 +175,15 @@ def ours_p_without_pairs(split):
     return ours(split, add_prediction=True, crossed_pairs=False)
 
 
-def ours_exact(split):
+def ours_exact(split, **parameters):
     """Our vectors as the fold tables have them, not rounded: what is rounding worth?"""
-    with mock.patch("sk_entity_embed._embedder.round_to_noise", lambda vectors, *_: vectors):
-        return ours(split)
+    with mock.patch("sk_entity_embed._embedder.round_to_noise", lambda values, *_: values):
+        return ours(split, **parameters)
+
+
+def ours_p_exact(split):
+    """The same with the prediction, not rounded either."""
+    return ours_exact(split, add_prediction=True)
 
 
 def ours_as_learned(split):
@@ -275,11 +280,12 @@ ENCODERS = {
     "target+p": target_p,
     "ours+p without pairs": ours_p_without_pairs,
     "ours exact": ours_exact,
+    "ours+p exact": ours_p_exact,
     "ours as learned": ours_as_learned,
 }
 OURS = ("ours", "ours+p")
 # questions about ours, no rivals
-VARIANTS = ("target+p", "ours+p without pairs", "ours exact", "ours as learned")
+VARIANTS = ("target+p", "ours+p without pairs", "ours exact", "ours+p exact", "ours as learned")
 NOT_BY_DEFAULT = ("gap", *VARIANTS)  # gap is slow
 _NEEDS = {
     "catboost": "category_encoders",

@@ -35,6 +35,7 @@ from ._validation import (
 from ._vocabulary import Vocabulary
 
 _ROWS_AT_ONCE = 1 << 16  # of a prediction; bounds the memory of the network's inputs
+_ANSWERS_COMPARED = 1 << 15  # of all folds' bodies; tell how far predictions are noise
 _AUTO = StrOptions({"auto"})
 _COUNT = Interval(Integral, 1, None, closed="left")
 _LOSSES = (
@@ -347,9 +348,9 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         """Learn the vectors and give each row those that have not seen its label.
 
         This is cross-fitted and so differs from ``fit(X, y).transform(X)``, as in
-        :class:`~sklearn.preprocessing.TargetEncoder`. The vectors are rounded to the noise among the folds, so that
-        trees have less to tell the folds by. With ``cv=None`` or ``interaction="dot"`` the two agree, and nothing is
-        rounded.
+        :class:`~sklearn.preprocessing.TargetEncoder`. Vectors and predictions are rounded to the noise among the folds,
+        so that trees have less to tell the folds by, and less to learn rows by heart from. With ``cv=None`` or
+        ``interaction="dot"`` the two agree, and nothing is rounded.
 
         Parameters
         ----------
@@ -376,14 +377,28 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         out = np.hstack([round_to_noise(vectors, fitted.tables, codes), columns.numeric])
         if not self.add_prediction:
             return out
-        of_all = np.hstack([codes, self._encode_pairs(codes)])
-        inputs = out_of_fold_vectors(fitted.network.tables, of_all, fold)
-        numeric = scale(columns.numeric, self._scaling)
-        raw = np.empty((len(inputs), self._target["n_outputs"]), dtype=np.float32)
-        for k in range(int(fold.max()) + 1):
-            rows = fold == k
-            raw[rows] = forward(self._head, inputs[rows], numeric[rows], body=k)
-        return self._append(out, raw)
+        return self._append(out, self._answer_out_of_fold(fitted))
+
+    def _answer_out_of_fold(self, fitted):
+        """Contrasts of each row from the body and the tables that have not seen its label, rounded like the vectors."""
+        codes, fold = fitted.columns.codes, fitted.fold
+        codes = np.hstack([codes, self._encode_pairs(codes)])
+        numeric = scale(fitted.columns.numeric, self._scaling)
+        target = Target(**self._target)
+
+        def answer(rows, k):
+            inputs = out_of_fold_vectors(fitted.network.tables, codes[rows], np.full(len(rows), k))
+            return target.contrasts(forward(self._head, inputs, numeric[rows], body=k))
+
+        out = np.empty((len(fold), target.n_outputs), dtype=np.float32)
+        n_folds = int(fold.max()) + 1
+        some = np.arange(0, len(fold), -(-len(fold) * n_folds // _ANSWERS_COMPARED))
+        answers = np.empty((n_folds, len(some), target.n_outputs), dtype=np.float32)
+        for k in range(n_folds):
+            rows = np.flatnonzero(fold == k)
+            out[rows] = answer(rows, k)
+            answers[k] = answer(some, k)
+        return round_to_noise(out, [answers], np.arange(len(some))[:, None])
 
     def _fit(self, X, y, sample_weight, params, method, owner=None, class_weight=None):
         """Fit, and give what `fit_transform` needs. A predictor passes itself and its class weights on."""
@@ -456,7 +471,7 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         _write_vectors(tables, columns.codes, out)
         out[:, width:] = columns.numeric
         if self.add_prediction and not self._is_of_pairs:
-            return self._append(out, self._ask(columns))
+            return self._append(out, Target(**self._target).contrasts(self._ask(columns)))
         return out
 
     def _ask(self, columns):
@@ -472,9 +487,9 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
     def _encode_pairs(self, codes):
         return Pairs(**self._pairs).encode(codes)
 
-    def _append(self, out, raw):
-        """The output with the network's raw outputs as further columns."""
-        return np.hstack([out, Target(**self._target).as_columns(raw)])
+    def _append(self, out, contrasts):
+        """The output with the network's predictions as further columns."""
+        return np.hstack([out, Target(**self._target).as_columns(contrasts)])
 
     def _stack_tables(self):
         """Vectors of each column with the unknown one as row 0, as the codes count."""

@@ -82,22 +82,26 @@ class Target:
         positive = special.expit(raw)
         return np.hstack([1 - positive, positive]) if self.kind == "binary" else positive
 
-    def as_columns(self, raw):
-        """Predictions as features for another model: numbers in the units of y, or centred log-odds.
+    def contrasts(self, raw):
+        """Raw outputs that compare from row to row: those of several classes less their mean, others as they are."""
+        if self.kind == "multiclass":
+            return raw - raw.mean(axis=1, keepdims=True)
+        return raw
+
+    def as_columns(self, contrasts):
+        """Predictions as features for another model: numbers in the units of y, or log-odds.
 
         Parameters
         ----------
-        raw : ndarray of shape (n_rows, n_outputs)
+        contrasts : ndarray of shape (n_rows, n_outputs)
 
         Returns
         -------
         columns : ndarray of shape (n_rows, n_outputs), float32
         """
         if self.kind == "continuous":
-            return self.predict(raw).reshape(raw.shape).astype(np.float32)
-        if self.kind == "multiclass":
-            raw = raw - raw.mean(axis=1, keepdims=True)
-        return raw.astype(np.float32)
+            contrasts = self.predict(contrasts).reshape(contrasts.shape)
+        return contrasts.astype(np.float32)
 
     def column_names(self):
         """Names of what `as_columns` gives."""

@@ -160,6 +160,30 @@ def test_a_constant_component_stays():
     np.testing.assert_array_equal(round_to_noise(vectors.copy(), tables, codes), vectors)
 
 
+@pytest.mark.parametrize("kind", ["continuous", "multiclass"])
+def test_predictions_are_rounded_like_the_vectors(kind, monkeypatch):
+    """Those of training rows, by no more than they vary among the folds; those of new rows not."""
+    X, y = make_shops()
+    y = y if kind == "continuous" else pd.qcut(y, 3, labels=list("abc")).astype(str)
+
+    def predictions():
+        embedder = EntityEmbedder(**QUICK, target_type=kind, add_prediction=True)
+        Z = embedder.fit_transform(X, y)[:, -3 if kind == "multiclass" else -1 :]
+        return Z, embedder.transform(X)[:, -Z.shape[1] :]
+
+    rounded, new = predictions()
+    monkeypatch.setattr("sk_entity_embed._embedder.round_to_noise", lambda values, *_: values)
+    exact, same_new = predictions()
+    np.testing.assert_array_equal(new, same_new)
+    for values, others in zip(rounded.T, exact.T):
+        step = np.diff(np.unique(np.round(values, 5))).min()
+        whole = (values - values.min()) / step
+        np.testing.assert_allclose(whole, np.rint(whole), atol=0.02)
+        assert len(np.unique(np.rint(whole))) < len(np.unique(others)) / 2
+        assert np.abs(values - others).max() < 0.51 * step
+        assert step < 0.6 * others.std()
+
+
 # --- no label of a fold reaches the fold's table ---------------------------------------------
 
 N_FOLDS = 3

@@ -130,7 +130,7 @@ def test_several_labels_are_a_softmax():
     np.testing.assert_array_equal(encoded, np.eye(3)[[1, 2, 0, 1]])
     raw = np.array([[1.0, 2.0, 6.0]])
     np.testing.assert_allclose(target.predict(raw), special.softmax(raw, axis=1))
-    np.testing.assert_allclose(target.as_columns(raw), [[-2.0, -1.0, 3.0]])
+    np.testing.assert_allclose(target.as_columns(target.contrasts(raw)), [[-2.0, -1.0, 3.0]])
     assert target.column_names() == ["prediction_a", "prediction_b", "prediction_c"]
 
 
