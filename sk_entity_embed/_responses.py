@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 from scipy.linalg import eigh
+from scipy.special import softmax
 
 from ._head import numeric_parts
 
@@ -12,6 +13,7 @@ N_TRIED = 2048  # cells of a column that tell which axes there are
 N_NUMBERS = 128  # values of a number that tell how much it moves the prediction
 _VALUES_AT_ONCE = 64  # times the rows: activations that stay in the cache
 _LARGEST = 1 << 25  # numbers in the responses that tell the axes
+_NEGLIGIBLE = 0.01  # probability of a class: how far below it is says little
 _NO_RANK = 1e-9  # share of the largest variance below which an axis is rounding errors
 
 
@@ -20,8 +22,9 @@ def express(network, table, are_free, *, loss, plan):
 
     The network is asked for its predictions with each category in turn put into the same few training rows. These
     responses, less their mean, say all that a category does; their principal axes are the new components. The distance
-    of two categories is then the root mean square of the difference that they make, in units of the raw output, and as
-    each fold table answers through its own body, all tables share one space without a step that aligns them.
+    of two categories is then the root mean square of the difference that they make, in units of the raw output (of
+    several classes: log-odds that end where a class is negligible), and as each fold table answers through its own
+    body, all tables share one space without a step that aligns them.
 
     A column that moves the prediction less than the column or number that moves it most gets fewer components, in
     proportion. Else columns that hardly count bury the others where a model weighs all components alike, as nearest
@@ -92,7 +95,7 @@ class _Inputs:
         self.network, self.table, self.rows = network, table, rows
         self.n_tables = len(network.head["coefs"][0])
         self.n_numeric = table.numeric.shape[1]
-        self.is_share = loss == "cross_entropy"  # a constant added to all outputs changes nothing
+        self.is_share = loss == "cross_entropy"  # of one class among several
         widths = [t.shape[2] for t in network.tables]
         self.stops = np.cumsum(widths)
         self.starts = self.stops - widths
@@ -116,7 +119,7 @@ class _Inputs:
         return total
 
     def _respond(self, k, parts, own):
-        """Raw outputs of body `k` in each row, with the part `own` of one input replaced by each of `parts`.
+        """Answers of body `k` in each row, with the part `own` of one input replaced by each of `parts`.
 
         Returns
         -------
@@ -135,7 +138,7 @@ class _Inputs:
                 h += intercept[k]
             out[values] = h.reshape(-1, n_rows, n_outputs)
         if self.is_share:
-            out -= out.mean(axis=2, keepdims=True)
+            out = _damped_log_odds(out)
         out /= math.sqrt(n_rows)
         return out.reshape(len(parts), -1)
 
@@ -190,6 +193,19 @@ class _Inputs:
                 codes = np.arange(start, min(start + N_TRIED, n_codes))
                 out[k, codes] = (self._respond_to_categories(k, c, codes) - means[k]) @ axes
         return out
+
+
+def _damped_log_odds(raw):
+    """Logarithms of softmax probabilities, less their mean, that end where a class is negligible.
+
+    A network that is sure drives the raw outputs of wrong classes ever lower. Most of a distance would tell which of
+    them it holds for the least likely.
+    """
+    shares = softmax(raw, axis=2)
+    shares += _NEGLIGIBLE
+    np.log(shares, out=shares)
+    shares -= shares.mean(axis=2, keepdims=True)
+    return shares
 
 
 def _largest_axes(spread, n_axes):

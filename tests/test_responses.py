@@ -8,7 +8,7 @@ import pytest
 from _made import PLAIN, QUICK
 
 from sk_entity_embed import EntityEmbedder, _base, _responses
-from sk_entity_embed._responses import express
+from sk_entity_embed._responses import _damped_log_odds, express
 
 
 def make_table(n_rows, n_categories, seed=0):
@@ -74,6 +74,17 @@ def test_an_additive_model_needs_one_component():
     predicted = [embedder.transform(X[:1].assign(a=a))[0, -1] / y.std() for a in range(9)]
     told = embedder.embeddings_[0][:, 0]
     np.testing.assert_allclose(told - told[0], predicted - predicted[0], rtol=1e-3, atol=1e-4)
+
+
+def test_how_unlikely_a_class_is_ends_somewhere():
+    """Log-odds of likely classes are what they are; a millionth and a billionth are the same."""
+    likely = np.log(np.array([[[0.5, 0.3, 0.2], [0.2, 0.3, 0.5]]], dtype=np.float32))
+    exact = likely - likely.mean(axis=2, keepdims=True)
+    np.testing.assert_allclose(_damped_log_odds(likely), exact, atol=0.05)
+    sure, surer = (_damped_log_odds(np.array([[[9.0, 7.0, low]]])) for low in (-6.0, -1e6))
+    np.testing.assert_allclose(sure, surer, atol=1e-3)
+    assert sure[0, 0, 1] - sure[0, 0, 2] > 2
+    np.testing.assert_allclose(sure.sum(axis=2), 0, atol=1e-6)
 
 
 def test_a_column_that_hardly_counts_is_narrow(fitted):
