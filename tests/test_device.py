@@ -21,8 +21,10 @@ def embed():
     rating = np.linspace(1, 5, len(pairs))
     of_pairs = {"interaction": "dot", "n_components": 2, "device": "cpu", "random_state": 0}
     by_sgd = {**of_pairs, "solver": "sgd", "max_epochs": 2}
+    by_quantile = {**QUICK, "loss": "quantile", "target_type": "continuous"}
     return [
         EntityEmbedder(**QUICK, device="cpu").fit_transform(*make_shops()),
+        EntityEmbedder(**by_quantile, device="cpu").fit_transform(*make_shops()),
         EntityEmbedder(**of_pairs).fit_transform(pairs),
         EntityEmbedder(**by_sgd).fit_transform(pairs),
         EntityEmbedder(**by_sgd).fit_transform(pairs, rating),
