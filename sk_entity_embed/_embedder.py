@@ -1005,10 +1005,18 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
             embedder.__dict__.update(content["state"])
             vocabularies = [Vocabulary(**v) for v in content["vocabularies"]]
             widths = embedder.n_components_
-            shapes = [v.shape for v in [*embedder.embeddings_, *embedder.unknown_vectors_]]
+            counts = [v.counts for v in vocabularies]
+            shapes = [v.shape for v in [*embedder.embeddings_, *embedder.unknown_vectors_, *counts]]
             expected = [(len(v.categories), w) for v, w in zip(vocabularies, widths, strict=True)]
+            expected += [(w,) for w in widths] + [v.categories.shape for v in vocabularies]
             positions = sorted([*embedder._embedded, *embedder._numeric])
             every, names = range(embedder.n_features_in_), [*embedder.categorical_features_]
+            embedder._vocabularies = vocabularies
+            embedder.categories_ = [v.categories for v in vocabularies]
+            embedder.counts_ = counts
+            embedder.infrequent_categories_ = [
+                v.infrequent if len(v.infrequent) else None for v in vocabularies
+            ]
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{path} is damaged: {error!r}.") from error
         if positions != [*every] or len(names) != len(vocabularies):
@@ -1016,17 +1024,36 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
                 f"{path} is damaged: columns {positions} of {len(every)}, {len(vocabularies)} vocabularies for the "
                 f"embedded {names}."
             )
-        if shapes != expected + [(w,) for w in widths]:
+        if shapes != expected:
             raise ValueError(
-                f"{path} is damaged: vectors of shapes {shapes}, expected {expected} and one more of each for unknown."
+                f"{path} is damaged: vectors, unknown vectors and counts of shapes {shapes}, expected {expected}."
             )
-        embedder._vocabularies = vocabularies
-        embedder.categories_ = [v.categories for v in vocabularies]
-        embedder.counts_ = [v.counts for v in vocabularies]
-        embedder.infrequent_categories_ = [
-            v.infrequent if len(v.infrequent) else None for v in vocabularies
-        ]
+        try:
+            embedder._try_network()
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"{path} is damaged: the arrays of its network do not fit together: {error!r}."
+            ) from error
         return embedder
+
+    def _try_network(self):
+        """Ask the network about a row of which nothing is known, which fails if its arrays do not fit together."""
+        if self._is_of_pairs:
+            return
+        inner = vars(self).get("_inner_tables") or [None] * len(self.embeddings_)
+        rows = []
+        for categories, unknown, own in zip(
+            self.categories_, self.unknown_vectors_, inner, strict=True
+        ):
+            if own is not None and len(own) != len(categories) + 1:
+                raise ValueError(f"{len(own)} inner vectors, {len(categories)} categories")
+            rows.append(unknown[None] if own is None else own[:1])
+        pair_codes = self._encode_pairs(np.zeros((1, len(rows)), dtype=np.int32))
+        effects = zip(self._pair_effects, pair_codes.T, strict=True)
+        rows += [of_pair[codes][:, None] for of_pair, codes in effects]
+        numbers = np.full((1, len(self._numeric)), np.nan, dtype=np.float32)
+        raw = forward(self._head, np.hstack(rows), scale(numbers, self._scaling))
+        Target(**self._target).as_columns(raw)
 
     def __getstate__(self):
         state = super().__getstate__()

@@ -153,6 +153,11 @@ def read_target(y, *, target_type="auto", loss="auto", quantile=0.5, sample_weig
         _warn_of_many_classes(y, kind)
     elif kind == "binary" and inferred != "binary":
         raise ValueError(f"target_type='binary' needs a y of two classes, got {inferred!r}.")
+    elif kind == "multiclass" and inferred == "continuous":
+        raise ValueError(
+            "target_type='multiclass' needs a y of classes, got 'continuous' numbers. Set target_type='continuous' to "
+            "predict them, or turn them into labels, for example with astype(str)."
+        )
     elif kind == "multilabel" and inferred != "multilabel-indicator":
         raise ValueError(
             "target_type='multilabel' needs a y of shape (n_samples, n_labels) that holds only 0 and 1, "

@@ -411,6 +411,8 @@ def _as_whole(values):
     if kind == "u":
         exact = None if values.dtype.itemsize < 8 else values <= np.uint64(_INT64.max)
         return values.astype(np.int64), exact
+    if values.dtype.itemsize < 4:  # float16 does not reach the bounds below
+        values = values.astype(np.float32)
     with np.errstate(invalid="ignore"):
         whole = values.astype(np.int64)
         exact = (whole == values) & (values >= -(2.0**63)) & (values < 2.0**63)

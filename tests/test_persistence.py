@@ -398,6 +398,13 @@ def test_content_that_does_not_fit_together_is_refused(fitted, tmp_path):
         lambda c: c["state"].update(_numeric="x"),
         lambda c: c["state"].update(n_features_in_=9),
         lambda c: c["state"].update(unknown_vectors_=[1.0, None]),
+        lambda c: c["state"]["_inner_tables"].__setitem__(0, np.zeros((2, 2), np.float32)),
+        lambda c: c["state"]["_inner_tables"].pop(),
+        lambda c: c["state"]["_head"]["coefs"].pop(),
+        lambda c: c["state"]["_scaling"].pop("center"),
+        lambda c: c["state"].update(_pair_effects=[np.zeros(3)]),
+        lambda c: c["vocabularies"][0].update(infrequent=None),
+        lambda c: c["vocabularies"][0].update(counts=np.arange(9)),
     ):
         content = _persistence.read(path, "EntityEmbedder")
         damage(content)

@@ -201,6 +201,13 @@ def test_a_kind_or_loss_that_does_not_fit_is_refused(settings, match):
         read_target(np.array([1, 2, 3]), **settings)
 
 
+def test_numbers_with_fractions_are_no_classes():
+    """As in TargetEncoder: each of them would be a class of its own."""
+    with pytest.raises(ValueError, match=r"needs a y of classes, got 'continuous'.*target_type="):
+        read_target(np.array([0.5, 1.25, 3.0]), target_type="multiclass")
+    assert read_target(np.array([1.0, 2.0, 3.0]), target_type="multiclass")[0].n_outputs == 3
+
+
 @pytest.mark.parametrize("labels", [(-1, 1), (1, 2), (0.0, 5.0)])
 def test_an_indicator_of_other_labels_is_refused(labels):
     """For scikit-learn's type_of_target any two whole numbers are one; the loss would take them for 0 and 1."""

@@ -418,6 +418,13 @@ def test_rare_types_work(column):
     assert pickle.loads(pickle.dumps(vocabulary)).encode(column).tolist() == [1, 2]
 
 
+def test_whole_numbers_in_half_precision():
+    """float16 ends long before the whole numbers of int64 do; many rows take another way than few."""
+    column = np.tile(np.array([2, 1, np.inf, np.nan], dtype=np.float16), 20)
+    vocabulary, _ = Vocabulary.learn(np.array([1, 2]))
+    assert vocabulary.encode(column).tolist() == [2, 1, 0, 0] * 20
+
+
 def test_dictionary_with_duplicates_nulls_and_unused_entries():
     """Arrow's dictionaries promise little: equal entries, nulls inside, entries without a row."""
     dictionary = pa.array(["unused", "b", None, "a", "b"])

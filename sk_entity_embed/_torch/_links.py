@@ -221,7 +221,7 @@ def _train_exact(pairs, spec, loss, seed, device, diary):
     if interrupted:
         _warn_interrupted(len(diary.history))
     return _record(
-        (x, v, torch.zeros(len(x)), torch.zeros(len(v)), 0.0),
+        (x, v, x.new_zeros(len(x)), v.new_zeros(len(v)), 0.0),
         "exact",
         loss,
         diary,
@@ -258,7 +258,7 @@ def _train_sgd(pairs, spec, loss, seed, device, diary):
         model_class = Factorization
     scale = 0.05 if model_class is Cosine else 0.1 / spec.n_components**0.5
     tables = [
-        (torch.randn(n, spec.n_components, generator=generator) * scale).to(device)
+        start_table(n, spec.n_components, generator, device, scale)
         for n in (pairs.n_left, pairs.n_right)
     ]
     for table, codes in zip(tables, (pairs.left, pairs.right), strict=True):

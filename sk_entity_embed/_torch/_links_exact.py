@@ -120,13 +120,13 @@ class Side:
         values, basis = torch.linalg.eigh(gram)
         values = values.clamp_min(0).float().to(self._device)
         basis = basis.float().to(self._device)
-        rotated = torch.zeros(len(other) + 1, n_components, device=self._device)
+        rotated = other.new_zeros(len(other) + 1, n_components)
         torch.mm(other, basis, out=rotated[:-1])
         shared = None
         if penalty.power == 0:  # one penalty for all entities: scale the table, not each gather
             shared = (values + penalty.ridge).rsqrt()
             rotated *= shared
-        found = torch.zeros(self.n_rows, n_components, device=self._device)
+        found = other.new_zeros(self.n_rows, n_components)
         objective = torch.zeros((), dtype=torch.float64, device=self._device)
         for batch in self.batches:
             v = rotated.index_select(0, batch.codes).view(len(batch.rows), batch.width, -1)
@@ -159,7 +159,7 @@ def _solve(v, batch):
         system = torch.bmm(v, v.transpose(1, 2))  # (B, k, k)
         right = batch.target
         if right is None:
-            right = torch.ones(system.shape[:2], device=v.device)
+            right = v.new_ones(system.shape[:2])
     else:
         system = torch.bmm(v.transpose(1, 2), v)  # (B, d, d)
         if batch.target is None:
@@ -196,9 +196,11 @@ def _groups(order, degree, n_components):
         start = end
 
 
-def start_table(n_rows, n_components, generator, device):
+def start_table(n_rows, n_components, generator, device, scale=0.01):
     """Small random vectors: a spectral start gives the same links and worse neighbours."""
-    return (torch.randn(n_rows, n_components, generator=generator) * 0.01).to(device)
+    # All else takes its type from here, whatever torch.set_default_dtype was told.
+    start = torch.randn(n_rows, n_components, dtype=torch.float32, generator=generator)
+    return (start * scale).to(device)
 
 
 def sweep(left, right, v, penalty, n_sweeps, end_sweep=None, relaxation=0.0):

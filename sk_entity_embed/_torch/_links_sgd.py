@@ -50,7 +50,7 @@ class RowAdagrad:
 
     def __init__(self, table, weight_decay):
         self.table, self.weight_decay = table, weight_decay
-        self._sum = torch.zeros(len(table), device=table.device)
+        self._sum = table.new_zeros(len(table))
 
     def rows(self, ids):
         """The vectors of `ids`."""
@@ -91,7 +91,7 @@ class RowAdam(RowAdagrad):
 
 def _sum_by_row(ids, gradient):
     rows, where = torch.unique(ids, return_inverse=True)
-    total = torch.zeros(len(rows), gradient.shape[1], device=gradient.device)
+    total = gradient.new_zeros(len(rows), gradient.shape[1])
     return rows, total.index_add_(0, where, gradient)
 
 
@@ -125,7 +125,7 @@ class Softmax:
     def step(self, batch, rate):
         """Learn from one batch."""
         u, v = self._left.rows(batch.left), self._right.rows(batch.right)
-        weight = torch.ones(len(u), device=u.device) if batch.weight is None else batch.weight
+        weight = u.new_ones(len(u)) if batch.weight is None else batch.weight
         learn = self._against_drawn if self._k else self._against_the_batch
         loss, grad_u, rows, gradient = learn(u, v, batch.right, weight)
         if grad_u is not None:
@@ -200,8 +200,8 @@ class Factorization:
         x, v = tables
         decay = recipe.weight_decay
         self._left, self._right = RowAdagrad(x, decay), RowAdagrad(v, decay)
-        self._left_bias = RowAdagrad(torch.zeros(len(x), 1, device=x.device), decay)
-        self._right_bias = RowAdagrad(torch.zeros(len(v), 1, device=x.device), decay)
+        self._left_bias = RowAdagrad(x.new_zeros(len(x), 1), decay)
+        self._right_bias = RowAdagrad(v.new_zeros(len(v), 1), decay)
         self._logistic = recipe.loss == "logistic"
         self._k, self._rng = recipe.n_negatives, rng
         self._spread = 1.0
@@ -233,7 +233,7 @@ class Factorization:
         """Learn from one batch."""
         left, right, value, weight = batch.left, batch.right, batch.value, batch.weight
         if value is None:
-            value = torch.ones(len(left), device=left.device)
+            value = torch.ones(len(left), dtype=torch.float32, device=left.device)
         if self._sampler is not None:
             left, right, value, weight = self._with_negatives(
                 self._sampler, left, right, value, weight
@@ -259,14 +259,14 @@ class Factorization:
     def _with_negatives(self, sampler, left, right, value, weight):
         drawn, usable = sampler.sample(self._rng, left.cpu().numpy(), self._k)
         n_pairs, device = len(left), left.device
-        weight = torch.ones(n_pairs, device=device) if weight is None else weight
+        weight = value.new_ones(n_pairs) if weight is None else weight
         usable = torch.from_numpy(usable.astype(np.float32)).to(device)
         other = left.repeat_interleave(self._k)
         drawn = torch.from_numpy(drawn.reshape(-1)).to(device)
         return (
             torch.cat([left, other]),
             torch.cat([right, drawn]),
-            torch.cat([value, torch.zeros(len(other), device=device)]),
+            torch.cat([value, value.new_zeros(len(other))]),
             torch.cat([weight, (usable * weight[:, None]).reshape(-1)]),
         )
 
@@ -296,7 +296,7 @@ class Cosine:
     def __init__(self, tables, pairs, recipe, rng):
         self._left, self._right = (RowAdam(t, recipe.weight_decay) for t in tables)
         device = tables[0].device
-        self._log_scale = RowAdam(torch.zeros(1, 1, device=device), 0.0)
+        self._log_scale = RowAdam(tables[0].new_zeros(1, 1), 0.0)
         self._only_row = torch.zeros(1, dtype=torch.int64, device=device)
         self._k, self._rng = recipe.n_negatives, rng
         self._sampler = NegativeSampler(
@@ -313,11 +313,11 @@ class Cosine:
         drawn = self._sampler.sample_pairs(self._rng, n_pairs * self._k)
         left, right, usable = (torch.from_numpy(a).to(device) for a in drawn)
         left, right = torch.cat([batch.left, left]), torch.cat([batch.right, right])
-        aim = torch.ones(len(left), device=device)
+        aim = torch.ones(len(left), dtype=torch.float32, device=device)
         if batch.value is not None:
             aim[:n_pairs] = 2 * batch.value - 1
         aim[n_pairs:] = -1
-        weight = torch.ones(len(left), device=device)
+        weight = torch.ones_like(aim)
         if batch.weight is not None:
             weight[:n_pairs] = batch.weight
         weight[n_pairs:] = usable.float()
@@ -343,7 +343,7 @@ class Cosine:
 
 
 def _plain(x, v):
-    zeros = [torch.zeros(len(t), device=x.device) for t in (x, v)]
+    zeros = [t.new_zeros(len(t)) for t in (x, v)]
     return x, v, *zeros, 0.0
 
 

@@ -46,8 +46,8 @@ def pinball(raw, target, quantile):
     """Pinball loss of a quantile."""
     residual = target - raw
     values = torch.maximum(quantile * residual, (quantile - 1.0) * residual)
-    gradient = torch.where(residual > 0, -quantile, 1.0 - quantile)
-    return values.mean(-1), gradient / raw.shape[-1]
+    gradient = torch.where(residual > 0, -quantile, 1.0 - quantile)  # of torch's default type
+    return values.mean(-1), gradient.to(raw.dtype) / raw.shape[-1]
 
 
 def make_loss(name, quantile=0.5):
