@@ -9,6 +9,7 @@ import html
 import json
 import re
 import shutil
+import string
 from pathlib import Path
 
 import numpy as np
@@ -405,6 +406,19 @@ def test_search_without_a_match_offers_close_names(visit, books_page):
     assert "No name" in tab.inner_text("#found")
     assert search(tab, "book 1")[0] == "Book 10" or search(tab, "book 1")[0].startswith("Book 1")
     assert re.search(r"\d+ names match", tab.inner_text("#found"))
+
+
+def test_every_sign_of_a_name_can_be_searched_for(visit, tmp_path):
+    """Signs that mean something in a regular expression are signs, the hyphen included."""
+    signs = string.punctuation
+    names = ["Slaughterhouse-Five", *(f"sign {sign} of {i}" for i, sign in enumerate(signs))]
+    vectors = np.random.default_rng(0).normal(size=(len(names), 3))
+    path = tmp_path / "signs.html"
+    embedding_map(FakeEmbedder(names, vectors), path, method="pca", n_neighbors=2)
+    tab = visit(path)
+    assert search(tab, "slaughterhouse-f") == names[:1]
+    for sign, name in zip(signs, names[1:]):
+        assert search(tab, f"{sign} of") == [name]
 
 
 def test_a_click_on_a_point_chooses_it_and_a_neighbour_leads_on(visit, books, books_page):
