@@ -229,6 +229,12 @@ def test_labels_do_not_overlap_and_stay_inside(books, labels):
     assert all(frame.contains(*box.min) and frame.contains(*box.max) for box in boxes)
 
 
+def test_letters_of_straight_strokes_stay_whole():
+    """Snapped to pixels, "HE" lost bars of its letters; beside other letters they were whole."""
+    labels = draw(FakeEmbedder(["HE", "FLL", "Emma"], np.eye(3)), labels=3).labels_
+    assert {label.get_snap() for label in labels} == {False}
+
+
 def test_a_number_labels_the_most_frequent(books):
     embedder, _ = books
     display = draw(embedder, labels=1)

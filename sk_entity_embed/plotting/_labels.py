@@ -85,6 +85,7 @@ class Labels(Artist):
                 fontsize=size,
                 parse_math=False,
                 path_effects=[halo],
+                snap=False,  # halos make text a path: one of straight strokes alone would lose some
                 zorder=4,
             )
             for name, point in zip(names, self.points)
