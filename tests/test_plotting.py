@@ -1,6 +1,7 @@
 """Pictures with matplotlib: what is in them, never their pixels."""
 
 import datetime
+import itertools
 import pickle
 import subprocess
 import sys
@@ -579,6 +580,19 @@ def test_a_long_name_is_read_to_its_end():
         box, figure = title.get_window_extent(), display.figure_.bbox
         assert box.x1 <= figure.x1 + 2
         assert box.y1 <= figure.y1
+
+
+@pytest.mark.parametrize("scores", [(1, -1), (0.0001, 0.0002), (0.9, -0.2), (300, -450)])
+def test_numbers_below_bars_with_long_names_stand_apart(scores):
+    """Cosines of one component reach from -1 to 1 and had a tick at every quarter."""
+    names = ["a name of quite some length, up to forty"] * 2
+    display = NeighborsDisplay("one", names, np.array(scores, dtype=float), n_nearest=1).plot()
+    display.figure_.draw_without_rendering()
+    low, high = display.ax_.get_xlim()
+    ticks = zip(display.ax_.get_xticks(), display.ax_.get_xticklabels())
+    boxes = [label.get_window_extent() for at, label in ticks if low <= at <= high]
+    assert len(boxes) >= 3
+    assert min(right.x0 - left.x1 for left, right in itertools.pairwise(boxes)) > 8
 
 
 def test_nothing_to_compare_with_is_said():

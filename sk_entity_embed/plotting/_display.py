@@ -533,6 +533,9 @@ class NeighborsDisplay:
         if n_bars:
             ax.axvline(0, color="0.4", linewidth=0.8)
             ax.set_xlabel(score_label(self.metric))
+            ticker = import_optional("matplotlib.ticker", extra="map")
+            # No quarters: long names leave little room for numbers of many digits.
+            ax.xaxis.set_major_locator(ticker.MaxNLocator("auto", steps=[1, 2, 5, 10]))
         else:
             ax.set(xticks=[], xlim=(0, 1), ylim=(-1, 1))
             ax.text(0, 0, "There is nothing else to be near to.", va="center")
