@@ -662,13 +662,13 @@ def test_nothing_but_empty_states(visit, tmp_path):
     assert "nothing else" in tab.inner_text("#alone")
 
 
-def test_one_component_is_the_only_dimension(visit, tmp_path):
+def test_one_component_is_one_dimension(visit, tmp_path):
     path = tmp_path / "one.html"
     embedding_map(FakeEmbedder("abcde", [[1], [3], [0], [-1], [2]]), path, method="pca")
     tab = visit(path)
-    assert "nearest to it in the only dimension." in tab.inner_text("#invite")
+    assert "nearest to it in one dimension." in tab.inner_text("#invite")
     tab.evaluate("entityMap.choose(0)")
-    assert tab.inner_text("#nearby") == "Nearest in the only dimension"
+    assert tab.inner_text("#nearby") == "Nearest in one dimension"
 
 
 def test_what_was_left_out_and_how_finely_things_are_known(visit, tmp_path):
