@@ -729,6 +729,21 @@ def test_at_first_no_point_is_beneath_the_legend(
         assert (beneath & (at[:, 0] > box["x"]) & (at[:, 1] > box["y"])).mean() < 0.02
 
 
+@pytest.mark.parametrize(("width", "height"), [(400, 800), (320, 568), (1280, 800)])
+def test_at_first_no_point_is_beneath_the_tools(visit, tmp_path, width, height):
+    """Points in a lower corner, as groups that t-SNE parts; on a phone they were out of sight."""
+    corners = np.array([[-1, -1], [-0.98, -0.98], [-0.5, -1], [0.9, 1], [1, 0.9]], dtype=np.float32)
+    path = tmp_path / "corners.html"
+    embedding_map(FakeEmbedder("abcde", corners), path, method=corners)
+    tab = visit(path, viewport={"width": width, "height": height}, reduced_motion="reduce")
+    tools, stage = (tab.locator(name).bounding_box() for name in ("#tools", "#stage"))
+    for i in range(5):
+        x, y = tab.evaluate(f"entityMap.screen({i})")[:2]
+        assert 0 < x < stage["width"]
+        assert 0 < y < stage["height"]
+        assert x > tools["x"] + tools["width"] or y < tools["y"]
+
+
 def test_no_name_is_written_across_the_help(visit, tmp_path):
     rng = np.random.default_rng(0)
     path = tmp_path / "page.html"
