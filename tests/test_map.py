@@ -56,7 +56,7 @@ def test_page_and_python_agree_on_neighbours(metric):
     np.testing.assert_array_equal(arrays["neighbors"].reshape(-1, 10), indices)
     scores = {"cosine": 1 - distances, "dot": -distances, "euclidean": distances}[metric]
     found = arrays["scores"].reshape(-1, 10) * header["scoreScale"]
-    np.testing.assert_allclose(found, scores, atol=np.abs(scores).max() / 60_000 + 1e-5)
+    np.testing.assert_allclose(found, scores, rtol=1e-6, atol=3e-5 if metric == "cosine" else 1e-6)
 
 
 def test_page_holds_all_metadata():
@@ -763,6 +763,17 @@ def test_no_name_is_written_across_the_help(visit, tmp_path):
             }"""
         )
         assert not inked
+
+
+def test_small_distances_are_told_apart(visit, tmp_path):
+    """Columns that hardly move the prediction have small vectors; the list said 0.000 throughout."""
+    vectors = [[0], [1.5e-7], [0.00042], [-0.0123], [0.25], [1234]]
+    path = tmp_path / "small.html"
+    embedding_map(FakeEmbedder("abcdef", vectors), path, method="pca", metric="euclidean")
+    tab = visit(path)
+    tab.evaluate("entityMap.choose(0)")
+    shown = tab.locator("#neighbors .number").all_inner_texts()
+    assert shown == ["1.50e\N{MINUS SIGN}7", "0.000420", "0.0123", "0.250", "1234.0"]
 
 
 def test_the_only_neighbour_stays_in_view(visit, tmp_path):
