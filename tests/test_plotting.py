@@ -230,6 +230,22 @@ def test_labels_do_not_overlap_and_stay_inside(books, labels):
     assert all(frame.contains(*box.min) and frame.contains(*box.max) for box in boxes)
 
 
+@pytest.mark.parametrize("params", [{"s": 400}, {"size_by_count": True}])
+def test_labels_stand_beside_large_dots(params):
+    counts = np.array([1, 1, 1, 10_000, 1])
+    embedder = FakeEmbedder("abcde", np.random.default_rng(0).normal(size=(5, 3)), counts=counts)
+    color = ["x", "x", "x", None, "y"]  # which is drawn first
+    display = draw(embedder, labels=1, color=color, **params)
+    x, y = display.ax_.transData.transform(display.coordinates[3])
+    (label,) = display.labels_
+    box = label.get_window_extent()
+    assert label.get_text() == "d"
+    away = np.hypot(max(box.x0 - x, 0, x - box.x1), max(box.y0 - y, 0, y - box.y1))
+    area = 400 if "s" in params else display.scatter_.get_sizes().max()
+    assert area >= 360
+    assert away > np.sqrt(area) / 2 * display.figure_.dpi / 72
+
+
 def test_letters_of_straight_strokes_stay_whole():
     """Snapped to pixels, "HE" lost bars of its letters; beside other letters they were whole."""
     labels = draw(FakeEmbedder(["HE", "FLL", "Emma"], np.eye(3)), labels=3).labels_

@@ -303,7 +303,8 @@ class EmbeddingDisplay:
             ax.set_title(title, parse_math=False)
         if legend and not own_colors:
             self._draw_legend(palette)
-        self.labels_ = self._draw_labels(label_size)
+        areas = np.broadcast_to(self.scatter_.get_sizes(), len(order))[np.argsort(order)]
+        self.labels_ = self._draw_labels(label_size, np.sqrt(areas) / 2)
         return self
 
     def _layers(self, palette, cmap):
@@ -359,7 +360,7 @@ class EmbeddingDisplay:
         dense |= {"labelspacing": 0.2, "handletextpad": 0, "borderpad": 0.3, "borderaxespad": 0.2}
         return {"loc": "best" if few else "upper right", **dense}
 
-    def _draw_labels(self, size):
+    def _draw_labels(self, size, radii):
         if not self.labels:
             return []
         from ._labels import Labels  # it needs matplotlib
@@ -369,6 +370,7 @@ class EmbeddingDisplay:
         labels = Labels(
             self.ax_,
             self.coordinates[self.labels],
+            radii[self.labels],
             names,
             size,
             insist=self.insist,
