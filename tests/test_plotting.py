@@ -460,6 +460,17 @@ def test_the_colour_scale_leaves_out_the_extremes(books):
     assert night(1.0) == mpl.colormaps["viridis"](1.0)
 
 
+@pytest.mark.parametrize("values", [[1, 2, 3, 4, 1], [0, 1, 1, 0, 1], [3, 3, 3, 3, 3]])
+def test_ticks_of_whole_numbers_are_whole(values):
+    embedder = FakeEmbedder("abcde", np.random.default_rng(0).normal(size=(5, 3)))
+    for numbers in (values, [*values[:4], None]):
+        display = draw(embedder, color=numbers)
+        display.figure_.draw_without_rendering()
+        low, high = display.scatter_.get_clim()
+        ticks = [tick for tick in display.colorbar_.get_ticks() if low <= tick <= high]
+        assert ticks == sorted({*range(min(values), max(values) + 1)})
+
+
 @pytest.mark.parametrize(
     ("first", "last"),
     [

@@ -686,6 +686,10 @@ def _in_calendar(values):
     return not ((values < first) | (values > last)).any()
 
 
+def _is_linear(norm):
+    return type(norm) is import_optional("matplotlib.colors", extra="map").Normalize
+
+
 def _colorbar(figure, ax, scatter, attribute):
     values, norm = scatter.get_array().compressed(), scatter.norm
     ends = (values.min() < norm.vmin, values.max() > norm.vmax)
@@ -702,6 +706,9 @@ def _colorbar(figure, ax, scatter, attribute):
     elif attribute.kind == "date":
         ticker = import_optional("matplotlib.ticker", extra="map")
         ticks = {"ticks": ticker.MaxNLocator(integer=True), "format": "%d"}
+    elif (values == np.round(values)).all() and _is_linear(norm):
+        ticker = import_optional("matplotlib.ticker", extra="map")
+        ticks = {"ticks": ticker.MaxNLocator("auto", integer=True, min_n_ticks=1)}
     bar = figure.colorbar(scatter, ax=ax, shrink=0.7, extend=extend, extendfrac=0.03, **ticks)
     bar.outline.set_visible(False)
     bar.set_label(one_line(attribute.title, LABEL_WIDTH), parse_math=False)
