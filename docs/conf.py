@@ -33,6 +33,10 @@ numpydoc_xref_param_type = False
 html_theme = "pydata_sphinx_theme"
 html_title = "sk_entity_embed"
 html_theme_options = {"show_prev_next": False, "navbar_end": ["theme-switcher"]}
+html_context = {"default_mode": "auto"}  # light or dark as the reader's system is
+html_static_path = ["_static"]
+html_css_files = ["pages.css"]
+toc_object_entries_show_parents = "hide"  # "EntityEmbedder.get_metadata_routing()" was cut
 html_sidebars = {"getting_started": [], "how_it_works": [], "api": []}
 
 # Examples are scripts examples/plot_*.py, run one after the other.

@@ -269,9 +269,14 @@ def _rows_of(index, entities, what):
     """Row of each entity in an index; -1 where it has none."""
     import pandas as pd
 
-    first = np.flatnonzero(~index.duplicated())
     keys = entities.keys
+    if keys.dtype.kind == "M" and pd.api.types.infer_dtype(index) == "date":
+        index = pd.to_datetime(index)  # days of Python, which pandas will soon tell from times
+    first = np.flatnonzero(~index.duplicated())
     found = index[first].get_indexer(pd.Index(keys, dtype=keys.dtype))
+    gone = np.flatnonzero(index[first].isna()) if index.nlevels == 1 else []
+    if len(gone):  # None, NaN, NaT and NA are one category, whichever of them stands for it
+        found[pd.isna(keys)] = gone[0]
     if len(entities) and len(index) and (found < 0).all():
         theirs, ours = list(index[:3]), list(entities.keys[:3])
         ways = "Use the entities as the index"

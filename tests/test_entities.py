@@ -110,6 +110,30 @@ def test_a_series_without_an_index_is_in_the_order_of_categories(entities):
         read_color(pl.Series([1, 2]), entities, [])
 
 
+@pytest.mark.parametrize("ours", [None, np.nan])
+@pytest.mark.parametrize("theirs", [None, np.nan, pd.NA])
+def test_missing_values_are_a_category_with_facts_of_its_own(ours, theirs):
+    """A group of missing values, as groupby(dropna=False) gives it, belongs to "(missing)"."""
+    entities = read_entities(FakeEmbedder(["a", "b", ours], np.eye(3)))
+    facts = pd.DataFrame({"x": [3, 1, 2]}, index=pd.Index([theirs, "a", "b"], dtype=object))
+    for frame in (facts, facts.rename_axis("book").reset_index()):
+        (attribute,) = read_attributes(frame, entities)
+        assert attribute.values.tolist() == [1, 2, 3]
+    assert read_color({"a": 1, "b": 2, theirs: 3}, entities, []).values.tolist() == [1, 2, 3]
+    others = read_entities(FakeEmbedder(["a", "b"], np.eye(2)))
+    assert read_attributes(facts, others)[0].values.tolist() == [1, 2]
+
+
+def test_days_of_python_find_their_facts():
+    """In fit they become times of NumPy; metadata may have them as they came."""
+    days = [datetime.date(2020, 1, day) for day in (1, 2, 3)]
+    embedder = FakeEmbedder("abc", np.eye(3))
+    embedder.categories_ = [np.array(days, dtype="datetime64[s]")]
+    facts = pd.DataFrame({"x": [3, 2, 1, 0]}, index=pd.Index([*days[::-1], None], dtype=object))
+    (attribute,) = read_attributes(facts, read_entities(embedder))
+    assert attribute.values.tolist() == [1, 2, 3]
+
+
 def test_what_is_no_frame_in_memory_is_told(entities):
     pl = pytest.importorskip("polars")
     with pytest.raises(TypeError, match=r"in memory, got LazyFrame. Call collect\(\) on it first"):

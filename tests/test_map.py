@@ -9,6 +9,7 @@ import html
 import json
 import re
 import shutil
+import string
 from pathlib import Path
 
 import numpy as np
@@ -55,7 +56,7 @@ def test_page_and_python_agree_on_neighbours(metric):
     np.testing.assert_array_equal(arrays["neighbors"].reshape(-1, 10), indices)
     scores = {"cosine": 1 - distances, "dot": -distances, "euclidean": distances}[metric]
     found = arrays["scores"].reshape(-1, 10) * header["scoreScale"]
-    np.testing.assert_allclose(found, scores, atol=np.abs(scores).max() / 60_000 + 1e-5)
+    np.testing.assert_allclose(found, scores, rtol=1e-6, atol=2e-5 if metric == "cosine" else 1e-6)
 
 
 def test_page_holds_all_metadata():
@@ -407,6 +408,19 @@ def test_search_without_a_match_offers_close_names(visit, books_page):
     assert re.search(r"\d+ names match", tab.inner_text("#found"))
 
 
+def test_every_sign_of_a_name_can_be_searched_for(visit, tmp_path):
+    """Signs that mean something in a regular expression are signs, the hyphen included."""
+    signs = string.punctuation
+    names = ["Slaughterhouse-Five", *(f"sign {sign} of {i}" for i, sign in enumerate(signs))]
+    vectors = np.random.default_rng(0).normal(size=(len(names), 3))
+    path = tmp_path / "signs.html"
+    embedding_map(FakeEmbedder(names, vectors), path, method="pca", n_neighbors=2)
+    tab = visit(path)
+    assert search(tab, "slaughterhouse-f") == names[:1]
+    for sign, name in zip(signs, names[1:]):
+        assert search(tab, f"{sign} of") == [name]
+
+
 def test_a_click_on_a_point_chooses_it_and_a_neighbour_leads_on(visit, books, books_page):
     tab = visit(books_page)
     lonely = tab.evaluate(
@@ -648,6 +662,15 @@ def test_nothing_but_empty_states(visit, tmp_path):
     assert "nothing else" in tab.inner_text("#alone")
 
 
+def test_one_component_is_one_dimension(visit, tmp_path):
+    path = tmp_path / "one.html"
+    embedding_map(FakeEmbedder("abcde", [[1], [3], [0], [-1], [2]]), path, method="pca")
+    tab = visit(path)
+    assert "nearest to it in one dimension." in tab.inner_text("#invite")
+    tab.evaluate("entityMap.choose(0)")
+    assert tab.inner_text("#nearby") == "Nearest in one dimension"
+
+
 def test_what_was_left_out_and_how_finely_things_are_known(visit, tmp_path):
     """No neighbours asked for, a random sample, large numbers, times: all on one page."""
     n = 12
@@ -706,6 +729,21 @@ def test_at_first_no_point_is_beneath_the_legend(
         assert (beneath & (at[:, 0] > box["x"]) & (at[:, 1] > box["y"])).mean() < 0.02
 
 
+@pytest.mark.parametrize(("width", "height"), [(400, 800), (320, 568), (1280, 800)])
+def test_at_first_no_point_is_beneath_the_tools(visit, tmp_path, width, height):
+    """Points in a lower corner, as groups that t-SNE parts; on a phone they were out of sight."""
+    corners = np.array([[-1, -1], [-0.98, -0.98], [-0.5, -1], [0.9, 1], [1, 0.9]], dtype=np.float32)
+    path = tmp_path / "corners.html"
+    embedding_map(FakeEmbedder("abcde", corners), path, method=corners)
+    tab = visit(path, viewport={"width": width, "height": height}, reduced_motion="reduce")
+    tools, stage = (tab.locator(name).bounding_box() for name in ("#tools", "#stage"))
+    for i in range(5):
+        x, y = tab.evaluate(f"entityMap.screen({i})")[:2]
+        assert 0 < x < stage["width"]
+        assert 0 < y < stage["height"]
+        assert x > tools["x"] + tools["width"] or y < tools["y"]
+
+
 def test_no_name_is_written_across_the_help(visit, tmp_path):
     rng = np.random.default_rng(0)
     path = tmp_path / "page.html"
@@ -725,6 +763,17 @@ def test_no_name_is_written_across_the_help(visit, tmp_path):
             }"""
         )
         assert not inked
+
+
+def test_small_distances_are_told_apart(visit, tmp_path):
+    """Columns that hardly move the prediction have small vectors; the list said 0.000 throughout."""
+    vectors = [[0], [1.5e-7], [0.00042], [-0.0123], [0.25], [1234]]
+    path = tmp_path / "small.html"
+    embedding_map(FakeEmbedder("abcdef", vectors), path, method="pca", metric="euclidean")
+    tab = visit(path)
+    tab.evaluate("entityMap.choose(0)")
+    shown = tab.locator("#neighbors .number").all_inner_texts()
+    assert shown == ["1.50e\N{MINUS SIGN}7", "0.000420", "0.0123", "0.250", "1234.0"]
 
 
 def test_the_only_neighbour_stays_in_view(visit, tmp_path):

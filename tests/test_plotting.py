@@ -1,6 +1,7 @@
 """Pictures with matplotlib: what is in them, never their pixels."""
 
 import datetime
+import itertools
 import pickle
 import subprocess
 import sys
@@ -229,6 +230,28 @@ def test_labels_do_not_overlap_and_stay_inside(books, labels):
     assert all(frame.contains(*box.min) and frame.contains(*box.max) for box in boxes)
 
 
+@pytest.mark.parametrize("params", [{"s": 400}, {"size_by_count": True}])
+def test_labels_stand_beside_large_dots(params):
+    counts = np.array([1, 1, 1, 10_000, 1])
+    embedder = FakeEmbedder("abcde", np.random.default_rng(0).normal(size=(5, 3)), counts=counts)
+    color = ["x", "x", "x", None, "y"]  # which is drawn first
+    display = draw(embedder, labels=1, color=color, **params)
+    x, y = display.ax_.transData.transform(display.coordinates[3])
+    (label,) = display.labels_
+    box = label.get_window_extent()
+    assert label.get_text() == "d"
+    away = np.hypot(max(box.x0 - x, 0, x - box.x1), max(box.y0 - y, 0, y - box.y1))
+    area = 400 if "s" in params else display.scatter_.get_sizes().max()
+    assert area >= 360
+    assert away > np.sqrt(area) / 2 * display.figure_.dpi / 72
+
+
+def test_letters_of_straight_strokes_stay_whole():
+    """Snapped to pixels, "HE" lost bars of its letters; beside other letters they were whole."""
+    labels = draw(FakeEmbedder(["HE", "FLL", "Emma"], np.eye(3)), labels=3).labels_
+    assert {label.get_snap() for label in labels} == {False}
+
+
 def test_a_number_labels_the_most_frequent(books):
     embedder, _ = books
     display = draw(embedder, labels=1)
@@ -437,6 +460,17 @@ def test_the_colour_scale_leaves_out_the_extremes(books):
     assert night(1.0) == mpl.colormaps["viridis"](1.0)
 
 
+@pytest.mark.parametrize("values", [[1, 2, 3, 4, 1], [0, 1, 1, 0, 1], [3, 3, 3, 3, 3]])
+def test_ticks_of_whole_numbers_are_whole(values):
+    embedder = FakeEmbedder("abcde", np.random.default_rng(0).normal(size=(5, 3)))
+    for numbers in (values, [*values[:4], None]):
+        display = draw(embedder, color=numbers)
+        display.figure_.draw_without_rendering()
+        low, high = display.scatter_.get_clim()
+        ticks = [tick for tick in display.colorbar_.get_ticks() if low <= tick <= high]
+        assert ticks == sorted({*range(min(values), max(values) + 1)})
+
+
 @pytest.mark.parametrize(
     ("first", "last"),
     [
@@ -573,6 +607,19 @@ def test_a_long_name_is_read_to_its_end():
         box, figure = title.get_window_extent(), display.figure_.bbox
         assert box.x1 <= figure.x1 + 2
         assert box.y1 <= figure.y1
+
+
+@pytest.mark.parametrize("scores", [(1, -1), (0.0001, 0.0002), (0.9, -0.2), (300, -450)])
+def test_numbers_below_bars_with_long_names_stand_apart(scores):
+    """Cosines of one component reach from -1 to 1 and had a tick at every quarter."""
+    names = ["a name of quite some length, up to forty"] * 2
+    display = NeighborsDisplay("one", names, np.array(scores, dtype=float), n_nearest=1).plot()
+    display.figure_.draw_without_rendering()
+    low, high = display.ax_.get_xlim()
+    ticks = zip(display.ax_.get_xticks(), display.ax_.get_xticklabels())
+    boxes = [label.get_window_extent() for at, label in ticks if low <= at <= high]
+    assert len(boxes) >= 3
+    assert min(right.x0 - left.x1 for left, right in itertools.pairwise(boxes)) > 8
 
 
 def test_nothing_to_compare_with_is_said():

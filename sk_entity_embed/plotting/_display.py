@@ -303,7 +303,8 @@ class EmbeddingDisplay:
             ax.set_title(title, parse_math=False)
         if legend and not own_colors:
             self._draw_legend(palette)
-        self.labels_ = self._draw_labels(label_size)
+        areas = np.broadcast_to(self.scatter_.get_sizes(), len(order))[np.argsort(order)]
+        self.labels_ = self._draw_labels(label_size, np.sqrt(areas) / 2)
         return self
 
     def _layers(self, palette, cmap):
@@ -359,7 +360,7 @@ class EmbeddingDisplay:
         dense |= {"labelspacing": 0.2, "handletextpad": 0, "borderpad": 0.3, "borderaxespad": 0.2}
         return {"loc": "best" if few else "upper right", **dense}
 
-    def _draw_labels(self, size):
+    def _draw_labels(self, size, radii):
         if not self.labels:
             return []
         from ._labels import Labels  # it needs matplotlib
@@ -369,6 +370,7 @@ class EmbeddingDisplay:
         labels = Labels(
             self.ax_,
             self.coordinates[self.labels],
+            radii[self.labels],
             names,
             size,
             insist=self.insist,
@@ -533,6 +535,9 @@ class NeighborsDisplay:
         if n_bars:
             ax.axvline(0, color="0.4", linewidth=0.8)
             ax.set_xlabel(score_label(self.metric))
+            ticker = import_optional("matplotlib.ticker", extra="map")
+            # No quarters: long names leave little room for numbers of many digits.
+            ax.xaxis.set_major_locator(ticker.MaxNLocator("auto", steps=[1, 2, 5, 10]))
         else:
             ax.set(xticks=[], xlim=(0, 1), ylim=(-1, 1))
             ax.text(0, 0, "There is nothing else to be near to.", va="center")
@@ -681,6 +686,10 @@ def _in_calendar(values):
     return not ((values < first) | (values > last)).any()
 
 
+def _is_linear(norm):
+    return type(norm) is import_optional("matplotlib.colors", extra="map").Normalize
+
+
 def _colorbar(figure, ax, scatter, attribute):
     values, norm = scatter.get_array().compressed(), scatter.norm
     ends = (values.min() < norm.vmin, values.max() > norm.vmax)
@@ -697,6 +706,9 @@ def _colorbar(figure, ax, scatter, attribute):
     elif attribute.kind == "date":
         ticker = import_optional("matplotlib.ticker", extra="map")
         ticks = {"ticks": ticker.MaxNLocator(integer=True), "format": "%d"}
+    elif (values == np.round(values)).all() and _is_linear(norm):
+        ticker = import_optional("matplotlib.ticker", extra="map")
+        ticks = {"ticks": ticker.MaxNLocator("auto", integer=True, min_n_ticks=1)}
     bar = figure.colorbar(scatter, ax=ax, shrink=0.7, extend=extend, extendfrac=0.03, **ticks)
     bar.outline.set_visible(False)
     bar.set_label(one_line(attribute.title, LABEL_WIDTH), parse_math=False)

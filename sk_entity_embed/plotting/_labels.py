@@ -22,7 +22,7 @@ _SIDES = (
 _BACK = {"left": 0, "bottom": 0, "center": -0.5, "right": -1, "top": -1}  # in sizes of the text
 _DOT = 3  # pixels about a labelled point that stay free
 _BESIDE = 10  # points from the dot; a label further away needs a thread to it
-_STEPS = (5, _BESIDE)
+_STEPS = (5, _BESIDE)  # from the middle of a dot with a radius of 4; from larger ones more
 _FAR_STEPS = (*_STEPS, 18, 28, 40, 55, 72, 90)
 
 
@@ -40,6 +40,9 @@ class Labels(Artist):
 
     points : ndarray of shape (n_labels, 2)
         In data coordinates.
+
+    radii : ndarray of shape (n_labels,)
+        Of their dots, in points.
 
     names : list of str
         A text for each.
@@ -64,10 +67,11 @@ class Labels(Artist):
 
     zorder = 3.9  # above points, right below the labels
 
-    def __init__(self, ax, points, names, size, *, insist, legend=None):
+    def __init__(self, ax, points, radii, names, size, *, insist, legend=None):
         super().__init__()
         self.set_in_layout(False)
         self.points = np.asarray(points, dtype=np.float64)
+        self.further = np.maximum(0, np.asarray(radii, dtype=np.float64) - 4)
         self.legend = legend
         self.steps = _FAR_STEPS if insist else _STEPS
         self.placed, self.homeless = [], []
@@ -85,6 +89,7 @@ class Labels(Artist):
                 fontsize=size,
                 parse_math=False,
                 path_effects=[halo],
+                snap=False,  # halos make text a path: one of straight strokes alone would lose some
                 zorder=4,
             )
             for name, point in zip(names, self.points)
@@ -126,7 +131,8 @@ class Labels(Artist):
             label.set_visible(True)
             size = Text.get_window_extent(label, renderer).size
             others = np.delete(taken, row, axis=0)
-            place = _free_place(points[row], size, self.steps, others, frame, scale)
+            steps = [step + self.further[row] for step in self.steps]
+            place = _free_place(points[row], size, steps, others, frame, scale)
             if place is None:
                 label.set_visible(False)
                 self.homeless.append(label.get_text())
@@ -134,7 +140,7 @@ class Labels(Artist):
             box, step, (x, y, horizontal, vertical) = place
             label.set(position=(step * x, step * y), ha=horizontal, va=vertical)
             if label.arrow_patch is not None:
-                label.arrow_patch.set_visible(step > _BESIDE)
+                label.arrow_patch.set_visible(step > _BESIDE + self.further[row])
             taken = np.vstack([taken, box])
             self.placed.append(label)
 

@@ -240,7 +240,7 @@ def embedding_map(
         "color": first,
     }
     arrays = {f"points{d}": _fitted(xy) for d, xy in points.items()}
-    header["scoreScale"], arrays["scores"] = _quantized(scores)
+    header["scoreScale"], arrays["scores"] = _as_told(scores, metric)
     arrays["neighbors"] = neighbors.ravel()
     header["columns"] = [
         _described(attribute, arrays, f"column{i}") for i, attribute in enumerate(attributes)
@@ -344,11 +344,16 @@ def _fitted(points):
     return ((points - (low + high) / 2) / (reach if reach > 0 else 1)).astype(np.float32).ravel()
 
 
-def _quantized(scores):
-    """Scores as 16-bit integers and the number that gives them back when multiplied."""
-    scores = np.where(np.isfinite(scores), scores, 0)
-    reach = max(1.0, float(np.abs(scores).max(initial=0)))
-    return reach / 32767, np.round(scores / reach * 32767).astype(np.int16).ravel()
+def _as_told(scores, metric):
+    """Scores and the number that gives them back when multiplied: cosines in 16 bits.
+
+    Products and distances have no scale of their own, and a far neighbour of one entity would
+    round the near ones of others to nothing.
+    """
+    scores = np.where(np.isfinite(scores), scores, 0).ravel()
+    if metric == "cosine":
+        return 1 / 32767, np.round(np.clip(scores, -1, 1) * 32767).astype(np.int16)
+    return 1, scores.astype(np.float32)
 
 
 def _described(attribute, arrays, key):
