@@ -75,10 +75,10 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         root of the number of categories, rounded up, or the number of classes less one, up to the square root, where
         that is more; at most 10, and less than there are categories. They are then told anew by what each category does
         to the prediction: distances between them are differences of predictions, as a root mean square over training
-        rows, in standard deviations of ``y``, log-odds (those of classes below a hundredth count as one) or, for
-        counts, logarithms. The less a column moves the
-        prediction next to the column or number that moves it most, the fewer components it keeps. With a width that is
-        given they stay as the network learned them.
+        rows, in standard deviations of ``y``, log-odds (of several classes with a hundredth added to each probability)
+        or, for counts, logarithms. The less a column moves the prediction next to the column or number that moves it
+        most, the fewer components it keeps, so widths depend on the rows. With a width that is given they stay as the
+        network learned them.
     target_type : {"auto", "continuous", "binary", "multiclass", "multilabel"}, default="auto"
         What ``y`` is. "auto" follows scikit-learn's ``type_of_target``, for which whole numbers are classes: amounts
         in whole numbers need "continuous". "dot" takes 0 and 1 (or -1 and 1) for non-links and links, other numbers for
