@@ -8,8 +8,8 @@ from scipy.special import logit, logsumexp
 
 from ._cross_fitting import ask_body
 
-N_ROWS = 1 << 15  # at most, that tell how sure to be
-_LARGEST = 1 << 22  # numbers in their answers
+N_ROWS = 1 << 14  # at most, that tell how sure to be
+_LARGEST = 1 << 22  # numbers in the answers to them
 _LEAST = 0.1  # scale: a network that knows nothing keeps vectors that say what little it found
 _NEVER = 1e-6  # share of a class without weight
 
@@ -19,7 +19,8 @@ def calibrate(network, table, loss):
 
     A network that trains for long becomes surer of single rows than it is right. Temperature scaling [1]_ repairs that
     with one number, here about the shares of the classes rather than about equal ones. Each row has a table and a body
-    that have not seen its label, so none need be held out.
+    that have not seen its label, so none need be held out. New rows are answered by the mean of all bodies, which is
+    less sure than each for what they disagree about, so the number is larger than for a single one.
 
     Parameters
     ----------
@@ -40,26 +41,34 @@ def calibrate(network, table, loss):
     .. [1] Guo, C., Pleiss, G., Sun, Y. and Weinberger, K. Q. (2017). On calibration of modern neural networks. ICML.
        :doi:`10.48550/arXiv.1706.04599`
     """
+    n_bodies = int(table.fold.max()) + 1
+    if n_bodies < 2:
+        return network
     is_softmax = loss == "cross_entropy"
     weight = np.ones(table.n_rows) if table.weight is None else table.weight.astype(float)
     shares = np.average(table.target, axis=0, weights=weight).clip(_NEVER, 1 - _NEVER)
     prior = np.log(shares) if is_softmax else logit(shares)
-    n_rows = max(1, min(N_ROWS, _LARGEST // len(prior)))
+    n_rows = max(1, min(N_ROWS, _LARGEST // (n_bodies * len(prior))))
     some = np.arange(0, table.n_rows, -(-table.n_rows // n_rows))
-    raw = np.empty((len(some), len(prior)))
-    for k in range(int(table.fold.max()) + 1):
-        own = table.fold[some] == k
-        rows = some[own]
-        raw[own] = ask_body(network, table.codes[rows], table.numeric[rows], k)
-    target, weight = table.target[some], weight[some]
+    codes, numeric, target, weight = (
+        part[some] for part in (table.codes, table.numeric, table.target, weight)
+    )
+    beyond = np.stack([ask_body(network, codes, numeric, k) for k in range(n_bodies)]) - prior
+    if is_softmax:
+        beyond -= beyond.mean(axis=2, keepdims=True)
+    own = beyond[table.fold[some], np.arange(len(some))]
 
     def judge(scale):
-        scaled = prior + scale * (raw - prior)
-        of_all = logsumexp(scaled, axis=1) if is_softmax else np.logaddexp(0, scaled).sum(axis=1)
-        return weight @ (of_all - (scaled * target).sum(axis=1))
+        raw = prior + scale * own
+        of_all = logsumexp(raw, axis=1) if is_softmax else np.logaddexp(0, raw).sum(axis=1)
+        return weight @ (of_all - (raw * target).sum(axis=1))
 
     scale = minimize_scalar(judge, bounds=(_LEAST, 1), method="bounded", options={"xatol": 1e-3}).x
-    if judge(1) <= judge(scale):
+    # What bodies disagree about is noise. The scale takes it off, as a regression on noisy numbers does; their mean has
+    # less of it to take off.
+    noise = beyond.var(axis=0, ddof=1).mean() / max(np.square(own).mean(), np.finfo(float).tiny)
+    scale /= max(1 - noise * (1 - 1 / n_bodies), scale)
+    if scale > 0.99 or judge(1) <= judge(scale):
         return network
     *coefs, last = network.head["coefs"]
     *intercepts, constant = network.head["intercepts"]

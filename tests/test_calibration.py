@@ -1,5 +1,7 @@
 """Probabilities of classes are as sure as they are right."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -99,6 +101,21 @@ def test_one_number_serves_several_labels(n_outputs):
         calibrate(network, table, "log_loss"), np.arange(30)[:, None], np.empty((30, 0)), 0
     )
     np.testing.assert_allclose(expit(calibrated), expit(log_odds), atol=0.03)
+
+
+def test_what_the_mean_of_the_bodies_levels_out_is_not_taken_off_twice(problem):
+    """Errors that all bodies share stay in their mean; of those that each has to itself a fifth of the variance."""
+    table, _, network = problem
+    table = replace(table, fold=np.arange(table.n_rows) % 5)
+    errors = np.random.default_rng(1).normal(size=(5, 20, 3))
+    head = {"coefs": [np.stack([np.eye(3)] * 5)], "intercepts": [np.zeros((5, 1, 3))]}
+    scales = {}
+    for name, of_bodies in {"shared": errors[:1], "own": errors}.items():
+        told = np.broadcast_to(network(1).tables[0][0] + of_bodies, (5, 20, 3))
+        calibrated = calibrate(TrainedNetwork([told], head, [], 1), table, "cross_entropy")
+        scales[name] = calibrated.head["coefs"][0][0, 0, 0]
+    assert 0.3 < scales["shared"] < 0.7
+    assert scales["shared"] + 0.1 < scales["own"] < 1
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
