@@ -110,11 +110,12 @@ class Vocabulary:
         rows = _count(codes, len(values))  # the last one: missing
         order = _order(values, codes)
         order = order[rows[order] > 0]
-        least = min_frequency * len(codes) if 0 < min_frequency < 1 else min_frequency
-        is_kept = rows[order] >= least
+        # Not rows against a product, which rounds: 7 of 100 rows are .07 of them, and .07 * 100 is above 7.
+        frequency = rows / max(1, len(codes)) if 0 < min_frequency < 1 else rows
+        is_kept = frequency[order] >= min_frequency
         kept, rare = order[is_kept], order[~is_kept]
         n_missing = int(rows[-1])
-        keep_missing = n_missing >= max(least, 1)
+        keep_missing = n_missing > 0 and bool(frequency[-1] >= min_frequency)
 
         if len(codes) and not (len(kept) or keep_missing):
             _warn_all_infrequent(name, min_frequency, rows.max(initial=0), len(codes))
