@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import replace
-from itertools import pairwise
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
@@ -13,7 +13,15 @@ from sk_entity_embed._head import forward
 from sk_entity_embed._records import NetworkSpec, TrainingPlan, TrainingTable
 from sk_entity_embed._torch import _loop, train
 from sk_entity_embed._torch._losses import make_loss
-from sk_entity_embed._torch._network import AdamW, Bodies, MaskPool, Tables, split_into_blocks
+from sk_entity_embed._torch._network import (
+    BLOCK_COST,
+    PADDED_CELLS,
+    AdamW,
+    Bodies,
+    MaskPool,
+    Tables,
+    split_into_blocks,
+)
 
 LOSSES = {
     "squared_error": 2,
@@ -306,6 +314,25 @@ def test_every_column_has_one_block(n_components):
     assert columns == list(range(len(n_components)))
     for block, width in blocks:
         assert width == max(n_components[c] for c in block)
+
+
+def test_blocks_are_the_cheapest_cut():
+    """Of all ways to cut the columns, sorted by width, into runs."""
+    n_codes, n_components = [10, 300_000, 40, 70_000, 5, 200_000], [12, 10, 4, 3, 2, 1]
+
+    def cost(blocks):
+        padding = [(c, width - n_components[c]) for columns, width in blocks for c in columns]
+        cells = sum(n_codes[c] * p for c, p in padding)
+        return BLOCK_COST * len(blocks) + sum(p for _, p in padding) + cells / PADDED_CELLS
+
+    cuts = [
+        np.split(np.arange(6), np.flatnonzero(is_end) + 1)
+        for is_end in product([False, True], repeat=5)
+    ]
+    costs = [cost([(run.tolist(), n_components[run[0]]) for run in cut]) for cut in cuts]
+    chosen = split_into_blocks(n_codes, n_components)
+    assert 1 < len(chosen) < 6
+    assert cost(chosen) == pytest.approx(min(costs))
 
 
 def test_a_huge_column_is_not_padded():

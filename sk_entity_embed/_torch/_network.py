@@ -52,15 +52,19 @@ def split_into_blocks(n_codes, n_components):
         Columns of each block, in order, and the width of its rows.
     """
     by_width = sorted(range(len(n_codes)), key=lambda c: -n_components[c])
+    # Sums over the first columns in that order: what a run is padded by needs no look at each of its columns.
+    widths = [0, *accumulate(n_components[c] for c in by_width)]
+    codes = [0, *accumulate(n_codes[c] for c in by_width)]
+    cells = [0, *accumulate(n_codes[c] * n_components[c] for c in by_width)]
     cheapest, start_of = [0.0], [0]  # of the first columns: cost, and where their last block starts
     for stop in range(1, len(by_width) + 1):
-        costs = {}
+        costs = []
         for start in range(stop):
-            run = by_width[start:stop]
-            padding = [n_components[run[0]] - n_components[c] for c in run]
-            cells = sum(n_codes[c] * p for c, p in zip(run, padding))
-            costs[start] = cheapest[start] + BLOCK_COST + sum(padding) + cells / PADDED_CELLS
-        start = min(costs, key=lambda s: costs[s])
+            width = n_components[by_width[start]]
+            padding = (stop - start) * width - (widths[stop] - widths[start])
+            padded = (codes[stop] - codes[start]) * width - (cells[stop] - cells[start])
+            costs.append(cheapest[start] + BLOCK_COST + padding + padded / PADDED_CELLS)
+        start = min(range(stop), key=costs.__getitem__)
         cheapest.append(costs[start])
         start_of.append(start)
     blocks, stop = [], len(by_width)
