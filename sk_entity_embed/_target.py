@@ -283,15 +283,15 @@ def _read_classes(y, kind, loss):
     encoder = LabelEncoder().fit(column_or_1d(y))
     codes, classes = encoder.transform(column_or_1d(y)), encoder.classes_
     if kind == "binary" and len(classes) == 1:  # one class: learn that it always comes
-        encoded = np.ones((len(codes), 1))
+        encoded = np.ones((len(codes), 1), dtype=np.float32)
     elif len(classes) == 2 and kind == "binary":
-        encoded = codes[:, None]
+        encoded = codes[:, None].astype(np.float32)
     else:
-        encoded = np.zeros((len(codes), len(classes)))
+        encoded = np.zeros((len(codes), len(classes)), dtype=np.float32)
         encoded[np.arange(len(codes)), codes] = 1
     n_outputs = encoded.shape[1]
     target = Target(kind, loss, classes, np.zeros(n_outputs), np.ones(n_outputs), n_outputs, True)
-    return target, encoded.astype(np.float32)
+    return target, encoded
 
 
 def _weighted_quantile(values, quantile, weight):
