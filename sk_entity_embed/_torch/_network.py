@@ -98,13 +98,13 @@ class Tables:
         self.offset = np.zeros(len(n_codes), dtype=np.int64)  # of a column within its block
         self.n_rows, self.matrices = [], []
         for columns, width in self.blocks:
+            n_rows = sum(n_codes[c] for c in columns)
+            stacked = torch.zeros(n_tables, n_rows, width, dtype=torch.float32)
             start = 0
-            parts = []
             for c in columns:
                 self.offset[c] = start
+                own = stacked[:, start : start + n_codes[c], : n_components[c]]
                 start += n_codes[c]
-                part = torch.zeros(n_tables, n_codes[c], width, dtype=torch.float32)
-                own = part[..., : n_components[c]]
                 if c < n:
                     own[:] = torch.from_numpy(fixed[c])
                 else:
@@ -114,9 +114,8 @@ class Tables:
                         drawn -= drawn.mean(0)
                         drawn *= SCALE_OF_TWO / drawn.std(0, correction=0)
                     own[1:] = own[:1]
-                parts.append(part)
-            self.matrices.append(torch.cat(parts, 1).view(-1, width).to(device))
-            self.n_rows.append(start)
+            self.matrices.append(stacked.view(-1, width).to(device))
+            self.n_rows.append(n_rows)
         # Batch weight of each row of all blocks that learn, zero between batches.
         learning = self.matrices[self.n_fixed :]
         self.mass = torch.zeros(sum(map(len, learning)), dtype=torch.float32, device=device)
