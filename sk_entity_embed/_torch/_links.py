@@ -140,7 +140,7 @@ class _Diary:
         if not math.isfinite(loss):
             named = ", ".join(f"{k} {v:g}" for k, v in setting.items())
             raise FloatingPointError(
-                f"The loss became {loss} in epoch {epoch} (with {named}). Try a smaller "
+                f"The loss became {loss} in epoch {epoch + 1} (with {named}). Try a smaller "
                 "learning_rate or a larger weight_decay, and look for huge values or weights."
             )
         record = {"epoch": epoch, "loss": float(loss), "seconds": float(seconds)}
@@ -321,7 +321,7 @@ def _record(tables, solver, loss, diary, **numbers):
     # A step's loss tells of the steps before it; the last one may have left vectors without a finite product.
     if not all(np.isfinite(np.vdot(array, array)) for array in [*arrays, np.float32(intercept)]):
         raise FloatingPointError(
-            f"The vectors stopped being finite in epoch {max(0, len(diary.history) - 1)}. Try a smaller learning_rate "
+            f"The vectors stopped being finite in epoch {max(1, len(diary.history))}. Try a smaller learning_rate "
             "or a larger weight_decay, and look for huge values or weights."
         )
     return TrainedLinks(
