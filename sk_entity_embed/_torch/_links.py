@@ -65,7 +65,7 @@ def train_links(pairs, spec, *, seed, device="cpu", on_epoch=None):
     """
     pairs = _usable(pairs)
     solver, loss = _resolve(pairs, spec)
-    diary = _Diary(on_epoch, "the penalty" if solver == "exact" else "the learning rate")
+    diary = _Diary(on_epoch)
     train = _train_exact if solver == "exact" else _train_sgd
     with enough_threads(_FLOPS * len(pairs.left) * spec.n_components), cpu_by_default():
         trained = train(pairs, spec, loss, seed, torch.device(device), diary)
@@ -130,9 +130,9 @@ def _resolve(pairs, spec):
 class _Diary:
     """Keeps the history, asks the caller whether to go on, and stops a training gone wrong."""
 
-    def __init__(self, on_epoch, blame):
+    def __init__(self, on_epoch):
         self.history = []
-        self._on_epoch, self._blame = on_epoch, blame
+        self._on_epoch = on_epoch
 
     def end_epoch(self, loss, seconds, **setting):
         """Add a record; true when training should end."""
