@@ -167,6 +167,21 @@ def test_a_random_sample_is_called_one():
     assert unpack(page)[0]["count"] is None
 
 
+@pytest.mark.filterwarnings("ignore:The map shows")
+def test_the_sample_depends_on_any_random_state():
+    """A number of NumPy's draws what Python's draws; a generator has a say too."""
+    embedder, _ = make_books(60)
+    del embedder.counts_
+
+    def draw(random_state):
+        page = embedding_map(embedder, method="pca", max_entities=20, random_state=random_state)
+        return page.entities.tolist()
+
+    assert draw(np.int64(3)) == draw(3)
+    assert draw(np.random.RandomState(1)) == draw(np.random.RandomState(1))
+    assert len({tuple(draw(np.random.RandomState(seed))) for seed in range(3)}) == 3
+
+
 def test_the_page_names_the_projection_that_was_made():
     """Three entities are too few for t-SNE, and PCA lays them out."""
     for n_books, name in ((3, "PCA"), (5, "t-SNE")):
