@@ -9,7 +9,6 @@ import pandas as pd
 from scipy import sparse
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.callback import CallbackSupportMixin, with_callbacks
-from sklearn.model_selection import BaseCrossValidator
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.validation import check_array, check_is_fitted
 
@@ -1083,7 +1082,7 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
             `sample_weight` for this estimator, the rest for the splitter `cv`.
         """
         routing = MetadataRouter(owner=self).add_self_request(self)
-        if isinstance(self.cv, BaseCrossValidator) or hasattr(self.cv, "get_metadata_routing"):
+        if hasattr(self.cv, "get_metadata_routing"):
             routing.add(
                 splitter=self.cv,
                 method_mapping=MethodMapping()
