@@ -127,7 +127,6 @@ def test_gradient_of_the_network_equals_autograd(loss, sizes, n_numeric):
     numeric = body.numeric_features(x) if n_numeric else None
     raw, activations = body.forward(vectors, None if numeric is None else numeric[0])
     values, g = make_loss(loss, 0.3)(raw, draw_target(loss, tuple(raw.shape), rng))
-    g = g.double()  # where() makes the one of quantile float32
     expected, expected_vectors = torch.autograd.grad(values.sum(), (flat, vectors))
     with torch.no_grad():
         gradient, g_vectors = body.backward(activations, g, numeric)
