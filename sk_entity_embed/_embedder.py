@@ -476,6 +476,11 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
 
     def _ask(self, columns):
         """Raw outputs of the network for rows that were not trained on."""
+        starts = range(0, len(columns.codes), _ROWS_AT_ONCE)
+        parts = [self._ask_at_once(columns.rows(slice(s, s + _ROWS_AT_ONCE))) for s in starts]
+        return np.concatenate(parts)
+
+    def _ask_at_once(self, columns):
         tables = self._cached("inner tables", self._stack_inner_tables)
         width, pair_codes = sum(t.shape[1] for t in tables), self._encode_pairs(columns.codes)
         inputs = np.empty((len(pair_codes), width + pair_codes.shape[1]), dtype=np.float32)
@@ -506,10 +511,7 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
 
     def _predict_raw(self, X, owner):
         """Raw outputs of the network for new rows, for the predictor that holds this embedder."""
-        columns = read_columns(self, X, owner)
-        starts = range(0, max(1, len(columns.codes)), _ROWS_AT_ONCE)
-        parts = [self._ask(columns.rows(slice(s, s + _ROWS_AT_ONCE))) for s in starts]
-        return np.concatenate(parts)
+        return self._ask(read_columns(self, X, owner))
 
     def get_feature_names_out(self, input_features=None):
         """Names of the output's columns.
