@@ -23,6 +23,7 @@ from ._native import (
     fixed_width,
     import_pyarrow,
     is_arrow,
+    is_missing,
     object_array,
     plain,
     python_values,
@@ -224,7 +225,7 @@ class _Lookup:
     def __init__(self, categories, name):
         self.name = name
         n = len(categories)
-        self.missing_code = n if n and _is_missing(categories[-1]) else 0
+        self.missing_code = n if n and is_missing(categories[-1]) else 0
         keys = categories[: n - 1] if self.missing_code else categories
         if keys.dtype.kind in "bif" or (
             keys.dtype.kind == "u" and keys.max(initial=0) <= _INT64.max
@@ -472,10 +473,6 @@ def _index_in(values, categories):
     if codes.null_count:
         codes = codes.fill_null(-1)
     return np.add(codes.to_numpy(), 1, dtype=np.int32)
-
-
-def _is_missing(value):
-    return pd.api.types.is_scalar(value) and bool(pd.isna(value))
 
 
 def _day_or_midnight(moment):
