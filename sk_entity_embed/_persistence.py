@@ -93,7 +93,12 @@ def read(path, class_name):
         raise ValueError(f"{path} holds an {metadata['class']}, expected {class_name}.")
     try:
         return _unpack(json.loads(metadata["content"]), tensors)
-    except (KeyError, TypeError, json.JSONDecodeError) as error:
+    except (
+        ArithmeticError,
+        LookupError,
+        TypeError,
+        ValueError,
+    ) as error:  # Decimal's are the first
         raise ValueError(f"{path} is damaged: {error!r}.") from error
 
 
