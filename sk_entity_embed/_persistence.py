@@ -98,7 +98,7 @@ def read(path, class_name):
         LookupError,
         TypeError,
         ValueError,
-    ) as error:  # Decimal's are the first
+    ) as error:  # the first: of a Decimal
         raise ValueError(f"{path} is damaged: {error!r}.") from error
 
 

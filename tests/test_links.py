@@ -389,6 +389,15 @@ def test_ctrl_c_keeps_what_was_learned(name):
     assert block_auc(trained) > 0.6
 
 
+def test_the_exact_solver_takes_the_cpu_in_place_of_mps():
+    """What an Apple machine is asked for by "auto" has no double precision; nor has this one a tensor there."""
+    found, expected = (
+        train_links(block_pairs(), LinkSpec(n_components=4), seed=0, device=device)
+        for device in ("mps", "cpu")
+    )
+    np.testing.assert_array_equal(found.left_vectors, expected.left_vectors)
+
+
 def test_a_loss_gone_wrong_is_named():
     """The message has the epoch, counted from 1 as in ``history_``, the rate and the remedy."""
     rng = np.random.default_rng(0)

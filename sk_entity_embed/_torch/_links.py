@@ -46,7 +46,7 @@ def train_links(pairs, spec, *, seed, device="cpu", on_epoch=None):
     seed : int
         All chance comes from it; equal seeds give equal vectors on one device.
     device : str or torch.device, default="cpu"
-        Where to compute.
+        Where to compute. The exact solver takes the CPU in place of MPS.
     on_epoch : callable, default=None
         Called as ``on_epoch(epoch, record)`` after every pass or sweep, epochs counted from 0; a
         true result ends the training.
@@ -66,9 +66,12 @@ def train_links(pairs, spec, *, seed, device="cpu", on_epoch=None):
     pairs = _usable(pairs)
     solver, loss = _resolve(pairs, spec)
     diary = _Diary(on_epoch)
-    train = _train_exact if solver == "exact" else _train_sgd
+    train, device = _train_exact if solver == "exact" else _train_sgd, torch.device(device)
+    if solver == "exact" and device.type == "mps":
+        # MPS has no double precision, in which objectives are summed, nor in older torch cholesky_solve.
+        device = torch.device("cpu")
     with enough_threads(_FLOPS * len(pairs.left) * spec.n_components), cpu_by_default():
-        trained = train(pairs, spec, loss, seed, torch.device(device), diary)
+        trained = train(pairs, spec, loss, seed, device, diary)
     if pairs.weight is not None or spec.weight_decay != "auto":
         _warn_if_vanished(trained, 1.0 if pairs.kind != "rating" else float(pairs.value.std()))
     return trained
