@@ -332,6 +332,8 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         ------
         ValueError
             If the input does not fit; nothing is trained then.
+        TypeError
+            If `X` is sparse or a lazy frame, `y` mixes strings with other labels, or `index` cannot search.
         FloatingPointError
             If the loss stops being finite; what was fitted before stays.
 
@@ -453,7 +455,7 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If a category was not seen in `fit` and ``handle_unknown="error"``.
+            If the columns are not those of `fit`, or a category was not seen there and ``handle_unknown="error"``.
 
         Warns
         -----
@@ -598,6 +600,11 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         -------
         vectors : DataFrame of shape (n_categories, n_components)
             Categories as index.
+
+        Raises
+        ------
+        ValueError
+            If `column` is not embedded, or is left out where several are.
         """
         check_is_fitted(self)
         j = self._column(column)
@@ -833,6 +840,8 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         ------
         KeyError
             If a name is not known; the message offers the closest spellings.
+        ValueError
+            If an argument is out of its range, or does not go with the others.
         TypeError
             If names come as a table, not as one of its columns.
 
@@ -967,6 +976,8 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         ------
         FileNotFoundError
             If the folder does not exist.
+        IsADirectoryError
+            If `path` is a folder.
         TypeError
             If a parameter or a category is of a type that the file cannot hold, such as a callable; use pickle or
             joblib then.
@@ -998,6 +1009,8 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
 
         Raises
         ------
+        OSError
+            If there is no such file.
         ValueError
             If the file is damaged, of another class or of a newer format.
         """

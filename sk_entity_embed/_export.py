@@ -44,6 +44,8 @@ def write_projector(folder, embedder, *, column=None, metadata=None, binary=Fals
     ------
     FileNotFoundError
         If the folder above `folder` does not exist.
+    NotADirectoryError
+        If `folder` is a file.
 
     See Also
     --------
@@ -103,6 +105,8 @@ def write_word_vectors(path, embedder, *, column=None):
     ------
     FileNotFoundError
         If the folder of `path` does not exist.
+    IsADirectoryError
+        If `path` is a folder.
 
     Notes
     -----

@@ -36,6 +36,8 @@ def write(path, class_name, content):
         If a value is of another type; its names in `content` tell which.
     FileNotFoundError
         If the folder of `path` does not exist.
+    IsADirectoryError
+        If `path` is a folder.
     """
     path = file_path(path)
     tensors = {}

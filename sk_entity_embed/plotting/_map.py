@@ -94,6 +94,8 @@ class EmbeddingMap:
         ------
         FileNotFoundError
             If its folder does not exist.
+        IsADirectoryError
+            If `path` is a folder.
         """
         path = file_path(path)
         with draft_of(path) as draft, draft.open("w", encoding="utf-8", newline="\n") as file:
@@ -194,6 +196,8 @@ def embedding_map(
     ------
     FileNotFoundError
         If the folder of `path` does not exist; nothing is computed then.
+    IsADirectoryError
+        If `path` is a folder.
     ValueError
         If the column or a colour is unknown, no row of `metadata` belongs to any entity,
         coordinates have the wrong shape, or a number is out of its range.
