@@ -218,6 +218,18 @@ def test_every_kind_of_category_has_a_name():
     assert [name_of(key) for key in keys] == names
 
 
+def test_a_duration_has_one_name_whoever_keeps_it():
+    """NumPy's, of which the categories are, pandas' and Python's: a label may be any of them."""
+    span = datetime.timedelta(days=1, hours=2)
+    keys = [
+        span,
+        pd.Timedelta(span),
+        *(np.timedelta64(26, "h").astype(f"m8[{u}]") for u in ("s", "ns")),
+    ]
+    assert [name_of(key) for key in keys] == ["1 days 02:00:00"] * 4
+    assert name_of(np.timedelta64("NaT")) == "(missing)"
+
+
 # --- the file ----------------------------------------------------------------------------------
 
 
