@@ -436,7 +436,7 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         """What makes this estimator like a fitted copy of it; callbacks ask for it after each epoch."""
         return embedder.__dict__
 
-    # -- use 1: vectors as features ----------------------------------------------------------------
+    # -- vectors as features -----------------------------------------------------------------------
 
     def transform(self, X):
         """Replace categories by their vectors.
@@ -619,7 +619,7 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
             copy=True,  # pandas 2 would share the memory, so that a change of the frame is one of the fit
         )
 
-    # -- use 3: new entities and reasons, for links ------------------------------------------------
+    # -- new entities and reasons, for links -------------------------------------------------------
 
     def embed_new(self, links, *, column=None):
         """Give vectors to entities that were not in `fit`, from their links alone.
@@ -740,7 +740,7 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         )
         return by_row.indptr, by_row.indices, weights, targets
 
-    # -- use 2: neighbours -------------------------------------------------------------------------
+    # -- neighbours --------------------------------------------------------------------------------
 
     def kneighbors(
         self, X=None, n_neighbors=None, return_distance=True, *, column=None, metric=None
@@ -1108,6 +1108,7 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         return routing
 
 
+# Fitted attributes that a fit with the other `interaction` does not write over, so they have to go before it.
 _OF_ONE_INTERACTION = frozenset(
     [
         "biases_",
