@@ -661,9 +661,11 @@ def _read_link_values(estimator, y, n_rows):
     if kind != "binary":
         return y, "rating"
     low, high = y.min(), y.max()
+    if high <= 0:
+        raise ValueError(
+            f"y has no link: no value is above {high:g}. Expected a 1, or target_type='continuous' for ratings."
+        )
     if low == high:
-        if high <= 0:
-            raise ValueError("y has no link: every value is 0. Expected at least one 1.")
         return None, "links"
     return (y == high).astype(np.float32), "binary"
 
