@@ -176,7 +176,13 @@ class _Training:
     def _hide(self, cells):
         """Show a few cells as unknown, in place."""
         for c, unknown in zip(cells, self.unknown):
-            n_hidden = round(c.numel() * UNKNOWN_RATE)
+            expected = c.numel() * UNKNOWN_RATE
+            n_hidden = round(expected)
+            if (
+                not n_hidden
+            ):  # of a handful of cells one now and then, or its vector would never be trained
+                drawn = torch.rand((), dtype=torch.float32, generator=self.generator)
+                n_hidden = int(drawn < expected)
             place = torch.randint(c.numel(), (n_hidden,), generator=self.generator)
             place = place.to(self.device)
             values = unknown.index_select(0, place % c.shape[-1])
