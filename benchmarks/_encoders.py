@@ -285,7 +285,14 @@ ENCODERS = {
 }
 OURS = ("ours", "ours+p")
 # questions about ours, no rivals
-VARIANTS = ("target+p", "ours+p without pairs", "ours exact", "ours+p exact", "ours as learned")
+VARIANTS = (
+    "target+p",
+    "ours+p without pairs",
+    "ours exact",
+    "ours+p exact",
+    "ours as learned",
+    "our predictor uncalibrated",
+)
 NOT_BY_DEFAULT = ("gap", *VARIANTS)  # gap is slow
 _NEEDS = {
     "catboost": "category_encoders",

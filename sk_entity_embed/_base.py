@@ -10,6 +10,7 @@ from scipy.sparse import issparse
 from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils.validation import validate_data
 
+from ._calibration import calibrate
 from ._columns import as_floats, read_table, select_categorical
 from ._cross_fitting import assign_folds, drop_empty_folds
 from ._links_records import LinkPairs, LinkSpec, link_matrix
@@ -379,7 +380,13 @@ def _train(table, spec, plans, pairs, on_epoch):
     """
     from ._torch import train  # imported here: only fit needs torch
 
-    network = train(table, spec, plans[0], on_epoch)
+    def train_calibrated(table, spec, plan, **fixed):
+        network = train(table, spec, plan, on_epoch, **fixed)
+        if table.fold is None or spec.loss not in ("log_loss", "cross_entropy"):
+            return network
+        return calibrate(network, table, spec.loss)
+
+    network = train_calibrated(table, spec, plans[0])
     if not len(pairs) or network.interrupted:
         return [network]
     on_epoch.so_far = [network]
@@ -389,7 +396,7 @@ def _train(table, spec, plans, pairs, on_epoch):
         n_codes=(*spec.n_codes, *pairs.n_codes),
         n_components=(*spec.n_components, *[1] * len(pairs)),
     )
-    of_pairs = train(table, spec, plans[1], on_epoch, fixed=network.tables)
+    of_pairs = train_calibrated(table, spec, plans[1], fixed=network.tables)
     return [network] if of_pairs.interrupted else [network, of_pairs]
 
 

@@ -5,6 +5,8 @@ from numbers import Integral
 import numpy as np
 from sklearn.model_selection import check_cv
 
+from ._head import forward
+
 ROWS_COMPARED = 1 << 14  # rows on which fold tables are compared
 
 
@@ -110,6 +112,26 @@ def out_of_fold_vectors(tables, codes, fold):
     vectors : ndarray of shape (n_rows, sum of n_components), float32
     """
     return np.concatenate([t[fold, column] for t, column in zip(tables, codes.T)], axis=1)
+
+
+def ask_body(network, codes, numeric, k):
+    """Raw outputs of rows from body `k`, which reads table `k`.
+
+    Parameters
+    ----------
+    network : TrainedNetwork
+    codes : ndarray of shape (n_rows, n_columns)
+        Those of crossed pairs as well, where the network has them.
+    numeric : ndarray of shape (n_rows, n_numeric), float32
+        Scaled as in training.
+    k : int
+
+    Returns
+    -------
+    raw : ndarray of shape (n_rows, n_outputs), float64
+    """
+    fold = np.full(len(codes), k)
+    return forward(network.head, out_of_fold_vectors(network.tables, codes, fold), numeric, body=k)
 
 
 def round_to_noise(vectors, tables, codes):

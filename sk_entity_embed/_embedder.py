@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_array, check_is_fitted
 
 from . import _persistence
 from ._base import fit_links, fit_network, output_names, read_columns, refuse_repeated
-from ._cross_fitting import out_of_fold_vectors, round_to_noise
+from ._cross_fitting import ask_body, out_of_fold_vectors, round_to_noise
 from ._fold_in import explain, fold_in
 from ._head import forward
 from ._native import in_pandas
@@ -390,8 +390,7 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         target = Target(**self._target)
 
         def answer(rows, k):
-            inputs = out_of_fold_vectors(fitted.network.tables, codes[rows], np.full(len(rows), k))
-            return target.contrasts(forward(self._head, inputs, numeric[rows], body=k))
+            return target.contrasts(ask_body(fitted.network, codes[rows], numeric[rows], k))
 
         out = np.empty((len(fold), target.n_outputs), dtype=np.float32)
         n_folds = int(fold.max()) + 1

@@ -1,0 +1,119 @@
+"""Probabilities of classes are as sure as they are right."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.special import expit, logit, softmax
+from sklearn.metrics import log_loss
+
+from sk_entity_embed import EntityEmbeddingClassifier, _base
+from sk_entity_embed._calibration import calibrate
+from sk_entity_embed._cross_fitting import ask_body
+from sk_entity_embed._records import TrainedNetwork, TrainingTable
+
+SHARES = np.array([0.7, 0.2, 0.1])
+
+
+@pytest.fixture
+def problem():
+    """A table of one column, the log-odds of each category, and a network that tells them `sureness` times."""
+    rng = np.random.default_rng(0)
+    log_odds = np.log(SHARES) + rng.normal(size=(20, 3))
+    codes = rng.integers(20, size=(6000, 1))
+    cumulated = softmax(log_odds, axis=1).cumsum(axis=1)[codes[:, 0]]
+    y = (rng.random((6000, 1)) > cumulated).sum(axis=1)
+    table = TrainingTable(
+        codes=codes.astype(np.int32),
+        numeric=np.empty((6000, 0), dtype=np.float32),
+        target=np.eye(3, dtype=np.float32)[y],
+        fold=np.arange(6000) % 2,
+    )
+    prior = np.log(table.target.mean(axis=0))
+
+    def network(sureness):
+        told = prior + sureness * (log_odds - prior)
+        head = {"coefs": [np.stack([np.eye(3)] * 2)], "intercepts": [np.zeros((2, 1, 3))]}
+        return TrainedNetwork([np.stack([told] * 2)], head, [], 1)
+
+    return table, log_odds, network
+
+
+def answers(network):
+    every = np.arange(20)[:, None]
+    return softmax(ask_body(network, every, np.empty((20, 0)), 1), axis=1)
+
+
+def test_a_network_that_is_too_sure_is_brought_back(problem):
+    """To the log-odds by which the labels were drawn."""
+    table, log_odds, network = problem
+    exact = softmax(log_odds, axis=1)
+    assert np.abs(answers(network(3)) - exact).max() > 0.2
+    np.testing.assert_allclose(
+        answers(calibrate(network(3), table, "cross_entropy")), exact, atol=0.03
+    )
+
+
+def test_nobody_is_made_surer(problem):
+    """Who errs on the side of doubt stays as it is."""
+    table, _, network = problem
+    doubtful = network(0.5)
+    assert calibrate(doubtful, table, "cross_entropy") is doubtful
+
+
+def test_rows_of_no_weight_have_no_say(problem):
+    """Labels of such rows may be anything."""
+    table, log_odds, network = problem
+    n_rows = table.n_rows
+    twice = TrainingTable(
+        codes=np.vstack([table.codes, table.codes]),
+        numeric=np.vstack([table.numeric, table.numeric]),
+        target=np.vstack([table.target, np.roll(table.target, 1, axis=1)]),
+        weight=np.repeat(np.float32([2, 0]), n_rows),
+        fold=np.tile(table.fold, 2),
+    )
+    exact = softmax(log_odds, axis=1)
+    np.testing.assert_allclose(
+        answers(calibrate(network(3), twice, "cross_entropy")), exact, atol=0.03
+    )
+
+
+@pytest.mark.parametrize("n_outputs", [1, 2])
+def test_one_number_serves_several_labels(n_outputs):
+    """Each label about its own share."""
+    rng = np.random.default_rng(0)
+    log_odds = rng.normal(size=(30, n_outputs)) + np.arange(n_outputs) - 1.5
+    codes = rng.integers(30, size=(8000, 1))
+    target = rng.random((8000, n_outputs)) < expit(log_odds)[codes[:, 0]]
+    table = TrainingTable(
+        codes=codes.astype(np.int32),
+        numeric=np.empty((8000, 0), dtype=np.float32),
+        target=target.astype(np.float32),
+        fold=np.arange(8000) % 2,
+    )
+    prior = logit(target.mean(axis=0))
+    told = prior + 4 * (log_odds - prior)
+    head = {"coefs": [np.stack([np.eye(n_outputs)] * 2)]}
+    head["intercepts"] = [np.zeros((2, 1, n_outputs))]
+    network = TrainedNetwork([np.stack([told] * 2)], head, [], 1)
+    calibrated = ask_body(
+        calibrate(network, table, "log_loss"), np.arange(30)[:, None], np.empty((30, 0)), 0
+    )
+    np.testing.assert_allclose(expit(calibrated), expit(log_odds), atol=0.03)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_long_training_makes_nobody_too_sure(n_classes, monkeypatch):
+    """Few rows and many epochs learn numbers by heart; probabilities of new rows are better for knowing that."""
+    rng = np.random.default_rng(0)
+    kind, numbers = rng.integers(5, size=900), rng.normal(size=(900, 3)).astype(np.float32)
+    true = ((numbers[:, 0] > 0) + (kind > 2)) % n_classes
+    y = np.where(rng.random(900) < 0.3, rng.integers(n_classes, size=900), true)
+    X = pd.DataFrame({"kind": kind.astype(str)} | dict(zip("abc", numbers.T)))
+
+    def loss_on_new_rows():
+        model = EntityEmbeddingClassifier(max_epochs=200, random_state=0).fit(X[:300], y[:300])
+        return log_loss(y[300:], model.predict_proba(X[300:]))
+
+    calibrated = loss_on_new_rows()
+    monkeypatch.setattr(_base, "calibrate", lambda network, *_: network)
+    assert calibrated < loss_on_new_rows() - 0.05
