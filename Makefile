@@ -22,7 +22,7 @@ demo: $(VENV)/.stamp ## train on classic books and print the nearest to War and 
 test: $(VENV)/.stamp-dev ## run the tests, doctests and README blocks (ARGS='-k name')
 	$(BIN)/python -m pytest -n 2 $(ARGS)
 
-check: lint ## what CI runs: style, types, floors, spelling, docstrings, tests
+check: lint ## what must pass: style, types, floors, spelling, docstrings, tests
 	$(BIN)/python -m pytest -n 2 --cov --cov-report=term $(ARGS)
 
 lint: $(VENV)/.stamp-dev ## the quick part of check: everything but the tests

@@ -154,10 +154,10 @@ def auto_components(n_categories, n_directions=1):
     """The width that a vector is learned with: the fourth root of the number of categories, at most 10.
 
     What comes of it may be narrower: see `express`. A rule of thumb from TensorFlow's feature columns; caps from 4 to
-    16 were equal within noise on five data sets (DESIGN section 4). Where the prediction can move in more directions,
-    as between several classes, as many as those: linear models and neighbours need them. But no more than the square
-    root of the number of categories: in 2,500 rows of nine classes, columns of few categories that were as wide as that
-    buried the numbers that neighbours go by.
+    16 were equal within noise on five data sets. Where the prediction can move in more directions, as between several
+    classes, as many as those: linear models and neighbours need them. But no more than the square root of the number of
+    categories: in 2,500 rows of nine classes, columns of few categories that were as wide as that buried the numbers
+    that neighbours go by.
     """
     width = max(np.ceil(n_categories**0.25), min(n_directions, np.floor(n_categories**0.5)))
     return int(max(1, min(MAX_AUTO_COMPONENTS, width, n_categories - 1)))
@@ -668,9 +668,11 @@ def _read_link_values(estimator, y, n_rows):
     if kind != "binary":
         return y, "rating"
     low, high = y.min(), y.max()
+    if high <= 0:
+        raise ValueError(
+            f"y has no link: no value is above {high:g}. Expected a 1, or target_type='continuous' for ratings."
+        )
     if low == high:
-        if high <= 0:
-            raise ValueError("y has no link: every value is 0. Expected at least one 1.")
         return None, "links"
     return (y == high).astype(np.float32), "binary"
 

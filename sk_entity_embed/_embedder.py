@@ -9,7 +9,6 @@ import pandas as pd
 from scipy import sparse
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.callback import CallbackSupportMixin, with_callbacks
-from sklearn.model_selection import BaseCrossValidator
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.validation import check_array, check_is_fitted
 
@@ -71,14 +70,14 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         columns must be numeric: they are context for the network and pass through `transform` unchanged, as float32.
     n_components : int, dict or "auto", default="auto"
         Width of the vectors, for all columns or as a dict from column to width; never more than there are categories
-        ("dot": in the larger column). With "auto", which for "dot" means 50, vectors are learned as wide as the fourth
-        root of the number of categories, rounded up, or the number of classes less one, up to the square root, where
-        that is more; at most 10, and less than there are categories. They are then told anew by what each category does
-        to the prediction: distances between them are differences of predictions, as a root mean square over training
-        rows, in standard deviations of ``y``, log-odds (of several classes with a hundredth added to each probability)
-        or, for counts, logarithms. The less a column moves the prediction next to the column or number that moves it
-        most, the fewer components it keeps, so widths depend on the rows. With a width that is given they stay as the
-        network learned them.
+        ("dot": in the larger column). "auto" is 50 for "dot". For "mlp" it is first the fourth root of the number of
+        categories, rounded up; with several classes the number of classes less one, if that is more, but no more than
+        the square root of the number of categories; at most 10, and less than there are categories. With such widths
+        the vectors are then told anew by what each category does to the prediction: distances between them are
+        differences of predictions, as a root mean square over training rows, in standard deviations of ``y``, log-odds
+        (of several classes with a hundredth added to each probability) or, for counts, logarithms. The less a column
+        moves the prediction next to the column or number that moves it most, the fewer components it keeps, so widths
+        depend on the rows. With a width that is given vectors stay as the network learned them.
     target_type : {"auto", "continuous", "binary", "multiclass", "multilabel"}, default="auto"
         What ``y`` is. "auto" follows scikit-learn's ``type_of_target``, for which whole numbers are classes: amounts
         in whole numbers need "continuous". "dot" takes 0 and 1 (or -1 and 1) for non-links and links, other numbers for
@@ -144,7 +143,8 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         ``kneighbors``, such as NearestNeighbors, is used as it is. It should search by the Euclidean distance: it gets
         vectors for which that gives the order of `metric`.
     device : str, default="auto"
-        Where to train: "cpu", "cuda", "mps". "auto" takes the first of CUDA, MPS and CPU that is there.
+        Where to train: "cpu", "cuda", "mps". "auto" takes the first of CUDA, MPS and CPU that is there. The exact
+        solver of "dot" takes the CPU in place of MPS, which lacks what it needs.
     random_state : int, RandomState instance or None, default=None
         Seeds everything random. The same int on the same machine gives the same bits.
 
@@ -332,6 +332,8 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         ------
         ValueError
             If the input does not fit; nothing is trained then.
+        TypeError
+            If `X` is sparse or a lazy frame, `y` mixes strings with other labels, or `index` cannot search.
         FloatingPointError
             If the loss stops being finite; what was fitted before stays.
 
@@ -433,7 +435,7 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         """What makes this estimator like a fitted copy of it; callbacks ask for it after each epoch."""
         return embedder.__dict__
 
-    # -- use 1: vectors as features ----------------------------------------------------------------
+    # -- vectors as features -----------------------------------------------------------------------
 
     def transform(self, X):
         """Replace categories by their vectors.
@@ -452,7 +454,7 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If a category was not seen in `fit` and ``handle_unknown="error"``.
+            If the columns are not those of `fit`, or a category was not seen there and ``handle_unknown="error"``.
 
         Warns
         -----
@@ -476,6 +478,11 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
 
     def _ask(self, columns):
         """Raw outputs of the network for rows that were not trained on."""
+        starts = range(0, len(columns.codes), _ROWS_AT_ONCE)
+        parts = [self._ask_at_once(columns.rows(slice(s, s + _ROWS_AT_ONCE))) for s in starts]
+        return np.concatenate(parts)
+
+    def _ask_at_once(self, columns):
         tables = self._cached("inner tables", self._stack_inner_tables)
         width, pair_codes = sum(t.shape[1] for t in tables), self._encode_pairs(columns.codes)
         inputs = np.empty((len(pair_codes), width + pair_codes.shape[1]), dtype=np.float32)
@@ -506,10 +513,7 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
 
     def _predict_raw(self, X, owner):
         """Raw outputs of the network for new rows, for the predictor that holds this embedder."""
-        columns = read_columns(self, X, owner)
-        starts = range(0, max(1, len(columns.codes)), _ROWS_AT_ONCE)
-        parts = [self._ask(columns.rows(slice(s, s + _ROWS_AT_ONCE))) for s in starts]
-        return np.concatenate(parts)
+        return self._ask(read_columns(self, X, owner))
 
     def get_feature_names_out(self, input_features=None):
         """Names of the output's columns.
@@ -595,6 +599,11 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         -------
         vectors : DataFrame of shape (n_categories, n_components)
             Categories as index.
+
+        Raises
+        ------
+        ValueError
+            If `column` is not embedded, or is left out where several are.
         """
         check_is_fitted(self)
         j = self._column(column)
@@ -609,7 +618,7 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
             copy=True,  # pandas 2 would share the memory, so that a change of the frame is one of the fit
         )
 
-    # -- use 3: new entities and reasons, for links ------------------------------------------------
+    # -- new entities and reasons, for links -------------------------------------------------------
 
     def embed_new(self, links, *, column=None):
         """Give vectors to entities that were not in `fit`, from their links alone.
@@ -730,7 +739,7 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         )
         return by_row.indptr, by_row.indices, weights, targets
 
-    # -- use 2: neighbours -------------------------------------------------------------------------
+    # -- neighbours --------------------------------------------------------------------------------
 
     def kneighbors(
         self, X=None, n_neighbors=None, return_distance=True, *, column=None, metric=None
@@ -830,6 +839,8 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         ------
         KeyError
             If a name is not known; the message offers the closest spellings.
+        ValueError
+            If an argument is out of its range, or does not go with the others.
         TypeError
             If names come as a table, not as one of its columns.
 
@@ -964,6 +975,8 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         ------
         FileNotFoundError
             If the folder does not exist.
+        IsADirectoryError
+            If `path` is a folder.
         TypeError
             If a parameter or a category is of a type that the file cannot hold, such as a callable; use pickle or
             joblib then.
@@ -995,6 +1008,8 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
 
         Raises
         ------
+        OSError
+            If there is no such file.
         ValueError
             If the file is damaged, of another class or of a newer format.
         """
@@ -1082,7 +1097,7 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
             `sample_weight` for this estimator, the rest for the splitter `cv`.
         """
         routing = MetadataRouter(owner=self).add_self_request(self)
-        if isinstance(self.cv, BaseCrossValidator) or hasattr(self.cv, "get_metadata_routing"):
+        if hasattr(self.cv, "get_metadata_routing"):
             routing.add(
                 splitter=self.cv,
                 method_mapping=MethodMapping()
@@ -1092,6 +1107,7 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         return routing
 
 
+# Fitted attributes that a fit with the other `interaction` does not write over, so they have to go before it.
 _OF_ONE_INTERACTION = frozenset(
     [
         "biases_",

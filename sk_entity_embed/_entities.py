@@ -6,7 +6,7 @@ Nothing here knows an estimator's class: whatever has `categories_`, `embeddings
 
 import sys
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from numbers import Integral
 
@@ -135,6 +135,10 @@ def name_of(key):
         key = key.to_datetime64() if hasattr(key, "to_datetime64") else np.datetime64(key)
     if isinstance(key, np.datetime64):
         return str(np.datetime_as_string(key, unit="auto"))
+    if isinstance(key, timedelta | np.timedelta64):  # NumPy tells a day in nanoseconds
+        import pandas as pd
+
+        return str(pd.Timedelta(key))
     return str(key)
 
 

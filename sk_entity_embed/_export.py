@@ -1,5 +1,7 @@
 """Vectors as files for other tools: the Embedding Projector, and word-vector text."""
 
+from itertools import chain
+
 import numpy as np
 
 from ._entities import one_line, read_attributes, read_entities
@@ -42,6 +44,8 @@ def write_projector(folder, embedder, *, column=None, metadata=None, binary=Fals
     ------
     FileNotFoundError
         If the folder above `folder` does not exist.
+    NotADirectoryError
+        If `folder` is a file.
 
     See Also
     --------
@@ -101,6 +105,8 @@ def write_word_vectors(path, embedder, *, column=None):
     ------
     FileNotFoundError
         If the folder of `path` does not exist.
+    IsADirectoryError
+        If `path` is a folder.
 
     Notes
     -----
@@ -112,7 +118,7 @@ def write_word_vectors(path, embedder, *, column=None):
     words = _unique(one_line(name).replace(" ", "_") for name in entities.names)
     shape = " ".join(map(str, entities.vectors.shape))
     rows = (f"{word} {' '.join(map(str, row))}" for word, row in zip(words, entities.vectors))
-    _write_lines(path, [shape, *rows])
+    _write_lines(path, chain([shape], rows))
     return path
 
 

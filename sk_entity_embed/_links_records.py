@@ -93,9 +93,9 @@ class TrainedLinks:
     left_vectors, right_vectors : ndarray of shape (n_left or n_right, n_components), float32
         The score of a pair is the dot product of its two vectors, plus the biases.
     left_bias, right_bias : ndarray of shape (n_left or n_right,), float32
-        Zeros unless ratings were learned.
+        Zeros unless ratings or logistic links were learned.
     intercept : float
-        Zero unless ratings were learned.
+        Zero unless ratings or logistic links were learned.
     solver, loss : str
         What ``"auto"`` became.
     solved_right : ndarray of shape (n_right, n_components), float32, or None
@@ -106,7 +106,7 @@ class TrainedLinks:
         Weight of a non-link (w0 of the fold-in).
     ridge, ridge_power : float
         The penalty of an entity with k links is ``ridge * (k + negative_weight * n) **
-        ridge_power`` with n the rows of the other table (nu is `ridge_power`).
+        ridge_power`` with n the rows of the other table.
     history : list of dict
         A record per epoch: ``epoch``, ``loss``, ``seconds``.
     n_epochs : int

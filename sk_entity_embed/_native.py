@@ -60,6 +60,11 @@ def is_arrow(values):
     return not isinstance(values, np.ndarray)
 
 
+def is_missing(cell):
+    """Whether a cell is None, NaN, NaT or pandas' NA."""
+    return pandas_types.is_scalar(cell) and bool(pd.isna(cell))
+
+
 def object_array(values):
     """Return a one-dimensional object array of any cells, be they lists or tuples."""
     return np.fromiter(values, dtype=object, count=len(values))

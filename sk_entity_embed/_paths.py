@@ -74,9 +74,10 @@ def draft_of(path):
         In the same folder as the file, so that the one can replace the other in one step.
     """
     path = Path(os.path.realpath(path))
-    draft = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}.tmp")
+    # A name has 255 bytes in most file systems, a character up to four.
+    draft = path.with_name(f".{path.name[:50]}.{secrets.token_hex(4)}.tmp")
+    draft.touch(exist_ok=False)
     try:
-        draft.touch(exist_ok=False)
         mode = stat.S_IMODE((path if path.exists() else draft).stat().st_mode)
         yield draft
         draft.chmod(mode)

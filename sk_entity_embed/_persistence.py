@@ -36,6 +36,8 @@ def write(path, class_name, content):
         If a value is of another type; its names in `content` tell which.
     FileNotFoundError
         If the folder of `path` does not exist.
+    IsADirectoryError
+        If `path` is a folder.
     """
     path = file_path(path)
     tensors = {}
@@ -93,7 +95,12 @@ def read(path, class_name):
         raise ValueError(f"{path} holds an {metadata['class']}, expected {class_name}.")
     try:
         return _unpack(json.loads(metadata["content"]), tensors)
-    except (KeyError, TypeError, json.JSONDecodeError) as error:
+    except (
+        ArithmeticError,
+        LookupError,
+        TypeError,
+        ValueError,
+    ) as error:  # the first: of a Decimal
         raise ValueError(f"{path} is damaged: {error!r}.") from error
 
 

@@ -300,6 +300,8 @@ class EntityEmbeddingClassifier(ClassifierMixin, _NetworkPredictor):
         ------
         ValueError
             If the input does not fit; nothing is trained then.
+        TypeError
+            If `X` is sparse or a lazy frame, or `y` mixes strings with other labels.
         FloatingPointError
             If the loss stops being finite; what was fitted before stays.
         """
@@ -496,6 +498,8 @@ class EntityEmbeddingRegressor(MultiOutputMixin, RegressorMixin, _NetworkPredict
         ------
         ValueError
             If the input does not fit; nothing is trained then.
+        TypeError
+            If `X` is sparse or a lazy frame, or `y` mixes strings with other labels.
         FloatingPointError
             If the loss stops being finite; what was fitted before stays.
         """

@@ -59,7 +59,7 @@ def project(
         raise ValueError(f"n_components must be 2 or 3, got {n_components!r}.")
     if normalize:
         vectors = unit_rows(vectors)
-    seed = _seed(random_state)
+    seed = seed_of(random_state)
     if not isinstance(method, str):
         return _by_object(vectors, method)
     if method not in METHODS:
@@ -117,7 +117,7 @@ def trustworthiness(vectors, coordinates, *, n_neighbors=10, max_rows=2000, rand
     if n_rows < 4:
         return float("nan")
     if n_rows > max_rows:
-        rows = np.random.default_rng(_seed(random_state)).choice(n_rows, max_rows, replace=False)
+        rows = np.random.default_rng(seed_of(random_state)).choice(n_rows, max_rows, replace=False)
         vectors, coordinates = vectors[rows], coordinates[rows]
     n_neighbors = min(n_neighbors, (len(vectors) - 1) // 2)  # the measure wants k < n / 2
     return float(score(vectors, coordinates, n_neighbors=n_neighbors))
@@ -143,7 +143,7 @@ def _checked(vectors):
     return vectors
 
 
-def _seed(random_state):
+def seed_of(random_state):
     """An int, so that every library understands it; None leaves NumPy's global state alone."""
     if random_state is None:
         return int(np.random.default_rng().integers(2**31))

@@ -10,6 +10,8 @@ from sklearn.preprocessing import LabelEncoder
 from sklearn.utils import assert_all_finite, check_array, column_or_1d
 from sklearn.utils.multiclass import type_of_target
 
+from ._native import is_missing
+
 _MANY_CLASSES = 50  # numeric labels from which a warning asks whether they are amounts
 _KINDS = {
     "continuous": "continuous",
@@ -209,7 +211,7 @@ def plain_labels(y):
     kind = pd.api.types.infer_dtype(np.ravel(cells), skipna=False)
     if kind in ("integer", "floating", "boolean", "mixed-integer-float", "decimal"):
         return np.array(cells.tolist(), dtype=float if kind == "decimal" else None)
-    present = [cell for cell in np.ravel(cells) if not _is_missing(cell)]
+    present = [cell for cell in np.ravel(cells) if not is_missing(cell)]
     types = sorted({"str" if isinstance(c, str) else type(c).__name__ for c in present})
     if len(types) > 1 and "str" in types:
         raise TypeError(
@@ -217,10 +219,6 @@ def plain_labels(y):
             "example with astype(str)."
         )
     return y
-
-
-def _is_missing(cell):
-    return pd.api.types.is_scalar(cell) and pd.isna(cell)
 
 
 def refuse_missing(y):
@@ -283,15 +281,15 @@ def _read_classes(y, kind, loss):
     encoder = LabelEncoder().fit(column_or_1d(y))
     codes, classes = encoder.transform(column_or_1d(y)), encoder.classes_
     if kind == "binary" and len(classes) == 1:  # one class: learn that it always comes
-        encoded = np.ones((len(codes), 1))
+        encoded = np.ones((len(codes), 1), dtype=np.float32)
     elif len(classes) == 2 and kind == "binary":
-        encoded = codes[:, None]
+        encoded = codes[:, None].astype(np.float32)
     else:
-        encoded = np.zeros((len(codes), len(classes)))
+        encoded = np.zeros((len(codes), len(classes)), dtype=np.float32)
         encoded[np.arange(len(codes)), codes] = 1
     n_outputs = encoded.shape[1]
     target = Target(kind, loss, classes, np.zeros(n_outputs), np.ones(n_outputs), n_outputs, True)
-    return target, encoded.astype(np.float32)
+    return target, encoded
 
 
 def _weighted_quantile(values, quantile, weight):

@@ -23,6 +23,7 @@ from ._native import (
     fixed_width,
     import_pyarrow,
     is_arrow,
+    is_missing,
     object_array,
     plain,
     python_values,
@@ -110,11 +111,12 @@ class Vocabulary:
         rows = _count(codes, len(values))  # the last one: missing
         order = _order(values, codes)
         order = order[rows[order] > 0]
-        least = min_frequency * len(codes) if 0 < min_frequency < 1 else min_frequency
-        is_kept = rows[order] >= least
+        # Not rows against a product, which rounds: 7 of 100 rows are .07 of them, and .07 * 100 is above 7.
+        frequency = rows / max(1, len(codes)) if 0 < min_frequency < 1 else rows
+        is_kept = frequency[order] >= min_frequency
         kept, rare = order[is_kept], order[~is_kept]
         n_missing = int(rows[-1])
-        keep_missing = n_missing >= max(least, 1)
+        keep_missing = n_missing > 0 and bool(frequency[-1] >= min_frequency)
 
         if len(codes) and not (len(kept) or keep_missing):
             _warn_all_infrequent(name, min_frequency, rows.max(initial=0), len(codes))
@@ -223,7 +225,7 @@ class _Lookup:
     def __init__(self, categories, name):
         self.name = name
         n = len(categories)
-        self.missing_code = n if n and _is_missing(categories[-1]) else 0
+        self.missing_code = n if n and is_missing(categories[-1]) else 0
         keys = categories[: n - 1] if self.missing_code else categories
         if keys.dtype.kind in "bif" or (
             keys.dtype.kind == "u" and keys.max(initial=0) <= _INT64.max
@@ -471,10 +473,6 @@ def _index_in(values, categories):
     if codes.null_count:
         codes = codes.fill_null(-1)
     return np.add(codes.to_numpy(), 1, dtype=np.int32)
-
-
-def _is_missing(value):
-    return pd.api.types.is_scalar(value) and bool(pd.isna(value))
 
 
 def _day_or_midnight(moment):

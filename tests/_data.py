@@ -4,8 +4,6 @@ It is looked for in the folder that the environment variable SK_ENTITY_EMBED_DAT
 ``shared/data`` beside the repository. A test whose data is not there is skipped, with the reason.
 """
 
-import functools
-import importlib.util
 import json
 import os
 import sys
@@ -62,13 +60,3 @@ def load_tabular(name, n_rows=None, random_state=0):
         table = table.sample(n_rows, random_state=random_state).reset_index(drop=True)
     X = table[[*meta["cats"], *meta["nums"]]]
     return X, table[meta["target"]], {**meta, "folds": table["fold"].to_numpy()}
-
-
-@functools.cache
-def load_pairs(name, min_count=3):
-    """Pairs (book, kind, link) of ../shared/data/books: "wiki" or "attr", see its README."""
-    spec = importlib.util.spec_from_file_location("make_pairs", data_file("books", "make_pairs.py"))
-    make_pairs = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(make_pairs)
-    pairs, _ = getattr(make_pairs, f"{name}_pairs")(min_count=min_count)
-    return pairs

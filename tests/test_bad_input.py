@@ -1,4 +1,4 @@
-"""What comes in wrong, and the words that say so: the table of DESIGN section 8, row by row."""
+"""What comes in wrong, and the words that say so."""
 
 import re
 

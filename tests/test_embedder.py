@@ -210,6 +210,17 @@ def test_unknown_category_gets_the_unknown_vector(shops, fitted):
     assert fitted.unknown_vectors_[0].any()
 
 
+@pytest.mark.parametrize("cv", [None, 3])
+@pytest.mark.parametrize("n_components", ["auto", 3])
+def test_a_category_without_weight_gets_the_unknown_vector(shops, n_components, cv):
+    """Nothing trained a vector of its own, and the random start of one would mean nothing."""
+    X, y = shops
+    settings = {**QUICK, "n_components": n_components, "cv": cv}
+    weight = (X["shop"] != "shop 1").astype(float)
+    embedder = EntityEmbedder(**settings).fit(X, y, sample_weight=weight)
+    np.testing.assert_array_equal(embedder.embeddings_[0][1], embedder.unknown_vectors_[0])
+
+
 def test_rare_categories_share_the_unknown_vector(shops):
     """Below min_frequency, a count or a share of the rows."""
     X, y = shops

@@ -60,6 +60,21 @@ def test_floors_hold():
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_the_way_through_the_files_names_each():
+    """CONTRIBUTING.md says where to look; a new file has a place there."""
+    guide = ROOT / "CONTRIBUTING.md"
+    if not guide.exists():
+        pytest.skip("not run from a checkout")
+    package = Path(sk_entity_embed.__file__).parent
+    files = [*package.glob("_*.py"), *package.glob("_torch/_*.py")]
+    names = [path.name for path in files if path.name != "__init__.py"]
+    names += [f"{path.parent.name}/" for path in package.glob("*/__init__.py")]
+    text = guide.read_text(encoding="utf-8")
+    is_told = {name: f"`{name}`" in text or name.startswith("_links_") for name in names}
+    assert len(names) > 30
+    assert not [name for name in names if not is_told[name]]
+
+
 def test_package_data_is_installed():
     """Files that are not Python come along: types, data, the page's template."""
     folder = Path(sk_entity_embed.__file__).parent

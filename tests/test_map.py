@@ -167,6 +167,21 @@ def test_a_random_sample_is_called_one():
     assert unpack(page)[0]["count"] is None
 
 
+@pytest.mark.filterwarnings("ignore:The map shows")
+def test_the_sample_depends_on_any_random_state():
+    """A number of NumPy's draws what Python's draws; a generator has a say too."""
+    embedder, _ = make_books(60)
+    del embedder.counts_
+
+    def draw(random_state):
+        page = embedding_map(embedder, method="pca", max_entities=20, random_state=random_state)
+        return page.entities.tolist()
+
+    assert draw(np.int64(3)) == draw(3)
+    assert draw(np.random.RandomState(1)) == draw(np.random.RandomState(1))
+    assert len({tuple(draw(np.random.RandomState(seed))) for seed in range(3)}) == 3
+
+
 def test_the_page_names_the_projection_that_was_made():
     """Three entities are too few for t-SNE, and PCA lays them out."""
     for n_books, name in ((3, "PCA"), (5, "t-SNE")):
@@ -201,6 +216,18 @@ def test_every_kind_of_category_has_a_name():
     names = ["1", "2.5", "3", "True", *["(missing)"] * 4, "2020-01-02", "x"]
     names += ["2020-01-02", "2020-01-02T12:30"]
     assert [name_of(key) for key in keys] == names
+
+
+def test_a_duration_has_one_name_whoever_keeps_it():
+    """NumPy's, of which the categories are, pandas' and Python's: a label may be any of them."""
+    span = datetime.timedelta(days=1, hours=2)
+    keys = [
+        span,
+        pd.Timedelta(span),
+        *(np.timedelta64(26, "h").astype(f"m8[{u}]") for u in ("s", "ns")),
+    ]
+    assert [name_of(key) for key in keys] == ["1 days 02:00:00"] * 4
+    assert name_of(np.timedelta64("NaT")) == "(missing)"
 
 
 # --- the file ----------------------------------------------------------------------------------

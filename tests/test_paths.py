@@ -56,6 +56,13 @@ def test_a_link_stays_a_link_and_a_file_keeps_its_mode(name, embedder, tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "store"]
 
 
+def test_a_name_may_be_as_long_as_the_system_takes(tmp_path):
+    """The draft beside the file has a name of its own, which is no longer in bytes."""
+    path = tmp_path / ("本" * 80 + ".html")  # 245 bytes
+    embedding_map(make_books(5, 2)[0], path, method="pca")
+    assert list(tmp_path.iterdir()) == [path]
+
+
 @pytest.mark.skipif(os.name != "posix", reason="links as POSIX has them")
 def test_a_link_to_nowhere_is_told_where_it_leads(tmp_path):
     link = tmp_path / "link"

@@ -189,7 +189,18 @@ def test_foreign_and_newer_files_are_named(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "content", ["", "{", '{"a": 1}', '{"__type__": "array", "tensor": "no"}', '{"__type__": "os"}']
+    "content",
+    [
+        "",
+        "{",
+        '{"a": 1}',
+        '{"__type__": "array", "tensor": "no"}',
+        '{"__type__": "os"}',
+        '{"__type__": "scalar", "value": []}',
+        '{"__type__": "Decimal", "text": "1.x"}',
+        '{"__type__": "Fraction", "text": "1/0"}',
+        '{"__type__": "date", "text": "2020-01-1?"}',
+    ],
 )
 def test_a_damaged_header_is_named(content, tmp_path):
     """JSON that is broken, or of types that are not ours, is data to refuse and never code to run."""

@@ -500,6 +500,15 @@ def test_min_frequency_as_a_fraction():
     assert vocabulary.categories.tolist() == ["a", "b", None]
 
 
+@pytest.mark.parametrize("least", [0.07, 0.14])
+def test_a_share_of_just_min_frequency_is_enough(least):
+    """Both shares times 100 round up to more than 7 and 14."""
+    n_rows = round(100 * least)
+    column = objects(["a"] * n_rows + ["b"] * (100 - 2 * n_rows) + [None] * n_rows)
+    vocabulary, _ = Vocabulary.learn(column, min_frequency=least)
+    assert vocabulary.categories.tolist() == ["a", "b", None]
+
+
 @ALL_RARE
 def test_all_rare():
     """No category is left, and everything has code 0."""

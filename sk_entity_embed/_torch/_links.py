@@ -46,7 +46,7 @@ def train_links(pairs, spec, *, seed, device="cpu", on_epoch=None):
     seed : int
         All chance comes from it; equal seeds give equal vectors on one device.
     device : str or torch.device, default="cpu"
-        Where to compute.
+        Where to compute. The exact solver takes the CPU in place of MPS.
     on_epoch : callable, default=None
         Called as ``on_epoch(epoch, record)`` after every pass or sweep, epochs counted from 0; a
         true result ends the training.
@@ -65,10 +65,13 @@ def train_links(pairs, spec, *, seed, device="cpu", on_epoch=None):
     """
     pairs = _usable(pairs)
     solver, loss = _resolve(pairs, spec)
-    diary = _Diary(on_epoch, "the penalty" if solver == "exact" else "the learning rate")
-    train = _train_exact if solver == "exact" else _train_sgd
+    diary = _Diary(on_epoch)
+    train, device = _train_exact if solver == "exact" else _train_sgd, torch.device(device)
+    if solver == "exact" and device.type == "mps":
+        # MPS has no double precision, in which objectives are summed, nor in older torch cholesky_solve.
+        device = torch.device("cpu")
     with enough_threads(_FLOPS * len(pairs.left) * spec.n_components), cpu_by_default():
-        trained = train(pairs, spec, loss, seed, torch.device(device), diary)
+        trained = train(pairs, spec, loss, seed, device, diary)
     if pairs.weight is not None or spec.weight_decay != "auto":
         _warn_if_vanished(trained, 1.0 if pairs.kind != "rating" else float(pairs.value.std()))
     return trained
@@ -130,9 +133,9 @@ def _resolve(pairs, spec):
 class _Diary:
     """Keeps the history, asks the caller whether to go on, and stops a training gone wrong."""
 
-    def __init__(self, on_epoch, blame):
+    def __init__(self, on_epoch):
         self.history = []
-        self._on_epoch, self._blame = on_epoch, blame
+        self._on_epoch = on_epoch
 
     def end_epoch(self, loss, seconds, **setting):
         """Add a record; true when training should end."""
@@ -140,7 +143,7 @@ class _Diary:
         if not math.isfinite(loss):
             named = ", ".join(f"{k} {v:g}" for k, v in setting.items())
             raise FloatingPointError(
-                f"The loss became {loss} in epoch {epoch} (with {named}). Try a smaller "
+                f"The loss became {loss} in epoch {epoch + 1} (with {named}). Try a smaller "
                 "learning_rate or a larger weight_decay, and look for huge values or weights."
             )
         record = {"epoch": epoch, "loss": float(loss), "seconds": float(seconds)}
@@ -321,7 +324,7 @@ def _record(tables, solver, loss, diary, **numbers):
     # A step's loss tells of the steps before it; the last one may have left vectors without a finite product.
     if not all(np.isfinite(np.vdot(array, array)) for array in [*arrays, np.float32(intercept)]):
         raise FloatingPointError(
-            f"The vectors stopped being finite in epoch {max(0, len(diary.history) - 1)}. Try a smaller learning_rate "
+            f"The vectors stopped being finite in epoch {max(1, len(diary.history))}. Try a smaller learning_rate "
             "or a larger weight_decay, and look for huge values or weights."
         )
     return TrainedLinks(

