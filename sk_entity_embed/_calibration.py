@@ -7,6 +7,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import logit, logsumexp
 
 from ._cross_fitting import ask_body
+from ._rows import draw_rows
 
 N_ROWS = 1 << 14  # at most, that tell how sure to be
 _LARGEST = 1 << 22  # numbers in the answers to them
@@ -49,7 +50,7 @@ def calibrate(network, table, loss):
     shares = np.average(table.target, axis=0, weights=weight).clip(_NEVER, 1 - _NEVER)
     prior = np.log(shares) if is_softmax else logit(shares)
     n_rows = max(1, min(N_ROWS, _LARGEST // (n_bodies * len(prior))))
-    some = np.arange(0, table.n_rows, -(-table.n_rows // n_rows))
+    some = draw_rows(table.n_rows, n_rows)
     codes, numeric, target, weight = (
         part[some] for part in (table.codes, table.numeric, table.target, weight)
     )

@@ -22,6 +22,7 @@ from ._neighbors import check_index, make_searcher
 from ._numeric import scale
 from ._pairs import Pairs
 from ._recommend import EntityColumn, kneighbors, most_similar, new_column, read_new, rows_of
+from ._rows import draw_rows
 from ._target import Target, plain_labels
 from ._validation import (
     Interval,
@@ -394,7 +395,7 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
 
         out = np.empty((len(fold), target.n_outputs), dtype=np.float32)
         n_folds = int(fold.max()) + 1
-        some = np.arange(0, len(fold), -(-len(fold) * n_folds // _ANSWERS_COMPARED))
+        some = draw_rows(len(fold), max(1, _ANSWERS_COMPARED // n_folds))
         answers = np.empty((n_folds, len(some), target.n_outputs), dtype=np.float32)
         for k in range(n_folds):
             rows = np.flatnonzero(fold == k)
@@ -508,8 +509,7 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
     def _stack_inner_tables(self):
         """As `_stack_tables` the vectors that the network reads."""
         shown = self._cached("tables", self._stack_tables)
-        inner = vars(self).get("_inner_tables") or [None] * len(shown)
-        return [own if other is None else other for own, other in zip(shown, inner)]
+        return [own if other is None else other for own, other in zip(shown, self._inner_tables)]
 
     def _predict_raw(self, X, owner):
         """Raw outputs of the network for new rows, for the predictor that holds this embedder."""
@@ -661,7 +661,7 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
 
     def _solved_table(self, j):
         """The vectors of a column that those of the other one were solved with."""
-        solved_right = self._links.get("solved_right")  # older versions kept none
+        solved_right = self._links["solved_right"]
         return self.embeddings_[j] if j == 0 or solved_right is None else solved_right
 
     def _check_exact(self):
@@ -1054,10 +1054,9 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         """Ask the network about a row of which nothing is known, which fails if its arrays do not fit together."""
         if self._is_of_pairs:
             return
-        inner = vars(self).get("_inner_tables") or [None] * len(self.embeddings_)
         rows = []
         for categories, unknown, own in zip(
-            self.categories_, self.unknown_vectors_, inner, strict=True
+            self.categories_, self.unknown_vectors_, self._inner_tables, strict=True
         ):
             if own is not None and len(own) != len(categories) + 1:
                 raise ValueError(f"{len(own)} inner vectors, {len(categories)} categories")

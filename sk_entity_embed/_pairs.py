@@ -10,6 +10,8 @@ from itertools import combinations
 
 import numpy as np
 
+from ._rows import draw_rows
+
 MAX_PAIRS = 64
 MAX_COMBINATIONS = 1 << 18  # of one pair, the most frequent ones
 MAX_CELLS = 1 << 28  # rows times pairs: 1 GiB of codes
@@ -102,8 +104,8 @@ def learn_pairs(codes, n_codes, max_pairs=MAX_PAIRS):
     candidates = list(combinations(range(n_columns), 2)) if max_pairs else []
     if not candidates:
         return no_pairs()
-    # Counting is bounded too: of very many cells every so many rows have to do for the choice.
-    sample = codes[:: max(1, len(candidates) * n_rows // MAX_CELLS)]
+    # Counting is bounded too: of very many cells some rows have to do for the choice.
+    sample = codes[draw_rows(n_rows, max(1, MAX_CELLS // len(candidates)))]
     n_used = [len(np.unique(sample[:, c])) for c in range(n_columns)]
     sizes = {}
     for i, j in candidates:

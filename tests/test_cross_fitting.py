@@ -152,6 +152,19 @@ def test_rounding_hides_the_fold_and_keeps_the_category():
     assert len(set.union(*by_category)) == sum(map(len, by_category))
 
 
+def test_the_order_of_the_rows_does_not_decide_how_vectors_are_rounded():
+    """A panel lists its categories day after day: rows at even steps would be of a few of them."""
+    rng = np.random.default_rng(0)
+    noise = np.where(np.arange(11) == 1, 0.01, 0.1)[:, None]  # of category 1 the tables agree
+    tables = [np.linspace(0, 1, 11)[:, None] + noise * rng.normal(size=(5, 11, 1))]
+    panel = np.tile(np.arange(1, 11), 1 << 14)[:, None]
+    steps = []
+    for codes in (panel, rng.permutation(panel)):
+        values = round_to_noise(tables[0][0, codes[:, 0]].copy(), tables, codes)
+        steps.append(np.diff(np.unique(values)).min())
+    assert steps[0] == pytest.approx(steps[1], rel=0.05)
+
+
 def test_a_constant_component_stays():
     """Where nothing was trained there is no noise to round to."""
     tables = [np.full((2, 4, 3), 0.3, dtype=np.float32)]

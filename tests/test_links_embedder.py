@@ -1,6 +1,5 @@
 """EntityEmbedder on links: new entities from their links, and why two entities are near."""
 
-import copy
 
 import numpy as np
 import pandas as pd
@@ -159,12 +158,3 @@ def test_only_vectors_of_the_exact_solver_have_reasons(pairs, method):
     mlp = EntityEmbedder(cv=None, max_epochs=1, random_state=0).fit(X, np.arange(len(X)) % 3 * 0.5)
     with pytest.raises(ValueError, match=r"interaction='dot'.*got interaction='mlp'"):
         getattr(mlp, method)(*arguments, column="book")
-
-
-def test_a_file_without_the_solved_table_is_read(fitted):
-    """Versions that polished nothing kept none: fold-ins take the table that is there."""
-    older = copy.deepcopy(fitted)
-    del older._links["solved_right"]
-    older.embeddings_ = [fitted.embeddings_[0], fitted._solved_table(1)]
-    new = {"mine": ["link 10", "link 12"]}
-    pd.testing.assert_frame_equal(older.embed_new(new), fitted.embed_new(new))

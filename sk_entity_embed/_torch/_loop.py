@@ -15,6 +15,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from .._alignment import ROWS_COMPARED, find_turns
 from .._records import TrainedNetwork
+from .._rows import draw_rows
 from ._device import cpu_by_default
 from ._losses import make_loss
 from ._network import AdamW, Bodies, MaskPool, Tables
@@ -120,7 +121,7 @@ class _Training:
                 for k in range(self.spec.n_tables)
             ]
         elif table.fold is not None:  # each has a table and a body that have not seen its label
-            self.validation = [rows[:: -(-len(rows) // ROWS_JUDGED)] for rows in self.train_rows]
+            self.validation = [_some(rows, ROWS_JUDGED) for rows in self.train_rows]
         else:
             self.validation = []
 
@@ -178,9 +179,8 @@ class _Training:
         for c, unknown in zip(cells, self.unknown):
             expected = c.numel() * UNKNOWN_RATE
             n_hidden = round(expected)
-            if (
-                not n_hidden
-            ):  # of a handful of cells one now and then, or its vector would never be trained
+            if not n_hidden:
+                # Of a handful of cells one now and then, or the unknown vector would never be trained.
                 drawn = torch.rand((), dtype=torch.float32, generator=self.generator)
                 n_hidden = int(drawn < expected)
             place = torch.randint(c.numel(), (n_hidden,), generator=self.generator)
@@ -272,7 +272,7 @@ class _Training:
             return
         views, learning = self.tables.views(), slice(self.tables.n_fixed, None)
         for (columns, _), cells in zip(self.tables.blocks[learning], self.cells[learning]):
-            some = cells[:: -(-len(cells) // ROWS_COMPARED)]
+            some = _some(cells, ROWS_COMPARED)
             for j, c in enumerate(columns):
                 codes = some[:, j] - int(self.tables.offset[c])
                 turns = find_turns(views[c].index_select(1, codes).cpu().numpy())
@@ -395,6 +395,11 @@ class _Training:
             best_epoch=len(self.history),
             interrupted=self.interrupted,
         )
+
+
+def _some(rows, at_most):
+    """A tensor's rows, drawn if there are more."""
+    return rows[torch.from_numpy(draw_rows(len(rows), at_most))]
 
 
 def _twice(first, second):

@@ -1,0 +1,19 @@
+"""A few rows that stand for all."""
+
+import numpy as np
+
+
+def draw_rows(n_rows, at_most):
+    """Positions of rows drawn at random, the same each time; all if there are no more than `at_most`.
+
+    Every so many rows would not do: in a table that lists the same shops day after day they may all be of one.
+
+    Returns
+    -------
+    rows : ndarray of shape (min(n_rows, at_most),), int64
+        Sorted.
+    """
+    if n_rows <= at_most:
+        return np.arange(n_rows)
+    drawn = np.random.default_rng(0).choice(n_rows, at_most, replace=False, shuffle=False)
+    return np.sort(drawn)
