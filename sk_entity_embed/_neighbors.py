@@ -131,24 +131,6 @@ class Searcher:
             distances[part], indices[part] = self._distances(scores), rows
         return distances, indices
 
-    def distances_to(self, queries, indices):
-        """Distance of each query to the rows named for it.
-
-        Parameters
-        ----------
-        queries : array-like of shape (n_queries, n_features)
-            Finite numbers.
-        indices : ndarray of shape (n_queries, n), int
-            Rows of the matrix.
-
-        Returns
-        -------
-        ndarray of shape (n_queries, n), float32
-            As `search` would give them.
-        """
-        queries = _as_matrix(queries, "queries")
-        return self._distances(self._true_scores(queries, np.asarray(indices)))
-
     def _search_among(self, candidates, queries, n_neighbors, exclude):
         """Search a copy of the allowed rows only; their order keeps the rule for ties."""
         candidates = np.asarray(candidates, dtype=np.int64)

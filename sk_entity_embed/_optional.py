@@ -3,7 +3,7 @@
 from importlib import import_module
 
 
-def import_optional(name, *, extra, purpose=None):
+def import_optional(name, *, extra):
     """Import a package that belongs to an extra of this library.
 
     Parameters
@@ -13,9 +13,6 @@ def import_optional(name, *, extra, purpose=None):
 
     extra : str
         The extra of sk-entity-embed that installs it, for example ``"map"``.
-
-    purpose : str, default=None
-        What needs the package, to open the message with. None: this feature.
 
     Returns
     -------
@@ -34,7 +31,7 @@ def import_optional(name, *, extra, purpose=None):
         if error.name != package:
             raise  # the package is there; a part of it, or something that it needs, is not
         raise ImportError(
-            f"{purpose or 'This feature'} needs {package}, which is not installed. It comes with "
+            f"This feature needs {package}, which is not installed. It comes with "
             f"the extra '{extra}':\n    pip install 'sk-entity-embed[{extra}]'",
             name=package,
         ) from error

@@ -270,35 +270,15 @@ def new_column(name, names, vectors):
     )
 
 
-def closest_spellings(name, categories, limit=3):
-    """List the categories that a mistyped name may have meant.
-
-    Parameters
-    ----------
-    name : object
-        What was typed.
-    categories : ndarray of shape (n_categories,)
-        What there is. A million take about a second.
-    limit : int, default=3
-        Most to list.
-
-    Returns
-    -------
-    list
-        Categories, likeliest first: equal but for case, then containing the name, then alike.
-    """
-    return _Spellings(categories).closest(name, limit)
-
-
-class _Spellings:
-    """Categories as lower-case text, prepared once for all unknown names of a message."""
+class Spellings:
+    """Categories as lower-case text, prepared once for all unknown names of a message. A million take a second."""
 
     def __init__(self, categories):
         self.values = python_values(categories)
         self.texts = [str(value).casefold() for value in self.values]
 
-    def closest(self, name, limit):
-        """Return the likeliest categories."""
+    def closest(self, name, limit=3):
+        """List the categories that a mistyped name may have meant: equal but for case, holding the name, then alike."""
         wanted = str(name).casefold().strip()
         if not wanted:
             return []
@@ -403,7 +383,7 @@ def _unknown_message(column, names, rows):
     """Say of each name why it has no vector, and what may have been meant."""
     unknown = list(dict.fromkeys(names[i] for i in np.flatnonzero(rows < 0)))
     was_infrequent = _infrequent_test(column)
-    spellings = _Spellings(column.categories)
+    spellings = Spellings(column.categories)
     lines = []
     for name in unknown[:_MAX_REPORTED]:
         if was_infrequent(name):

@@ -1,6 +1,5 @@
 """EntityEmbedder on links: new entities from their links, and why two entities are near."""
 
-
 import numpy as np
 import pandas as pd
 import pytest

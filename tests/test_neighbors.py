@@ -179,14 +179,6 @@ def test_nearly_equal_rows_are_told_apart(metric, rng):
         np.testing.assert_array_equal(found[1], expected[1])
 
 
-def test_distances_to_named_rows(metric, rng):
-    """The same numbers as a search gives."""
-    vectors = rng.standard_normal((50, 4)).astype(np.float32)
-    searcher = Searcher(vectors, metric)
-    distances, indices = searcher.search(vectors[:6], 8)
-    np.testing.assert_array_equal(searcher.distances_to(vectors[:6], indices), distances)
-
-
 def test_too_many_neighbors_in_the_words_of_scikit_learn():
     """What users of NearestNeighbors know."""
     searcher = Searcher(np.eye(5))

@@ -22,11 +22,6 @@ def test_a_missing_package_names_its_extra():
     assert caught.value.name == "no_such_package"
 
 
-def test_the_purpose_opens_the_message():
-    with pytest.raises(ImportError, match=r'^method="umap" needs no_such_package'):
-        import_optional("no_such_package", extra="umap", purpose='method="umap"')
-
-
 def test_a_blocked_module_counts_as_missing(monkeypatch):
     """None in sys.modules is how tests take a package away."""
     monkeypatch.setitem(sys.modules, "matplotlib", None)

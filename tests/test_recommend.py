@@ -13,8 +13,8 @@ from sklearn.neighbors import NearestNeighbors
 from sk_entity_embed._neighbors import Searcher, make_searcher
 from sk_entity_embed._recommend import (
     EntityColumn,
+    Spellings,
     UnknownEntityError,
-    closest_spellings,
     kneighbors,
     most_similar,
 )
@@ -381,7 +381,7 @@ def test_slips_of_the_hand_are_understood(typed, meant, n_others):
     """Among few, and among more than are compared letter by letter."""
     others = [f"Volume {i}" for i in range(n_others)]
     categories = np.array([*others, *BOOKS], dtype=object)
-    assert closest_spellings(typed, categories)[0] == meant
+    assert Spellings(categories).closest(typed)[0] == meant
 
 
 def test_kneighbors_of_vectors(books, metric):
@@ -400,7 +400,7 @@ def test_kneighbors_of_vectors(books, metric):
 
 def test_spelling_of_other_types():
     """A number typed for a text, nothing typed, nothing alike."""
-    assert closest_spellings(12, np.array(["12", "13"], dtype=object))[0] == "12"
-    assert closest_spellings("7", np.array([7, 70]))[0] == 7
-    assert closest_spellings("  ", np.array(["a"], dtype=object)) == []
-    assert closest_spellings("qqqqqq", np.array(["aaaaa"], dtype=object)) == []
+    assert Spellings(np.array(["12", "13"], dtype=object)).closest(12)[0] == "12"
+    assert Spellings(np.array([7, 70])).closest("7")[0] == 7
+    assert Spellings(np.array(["a"], dtype=object)).closest("  ") == []
+    assert Spellings(np.array(["aaaaa"], dtype=object)).closest("qqqqqq") == []
