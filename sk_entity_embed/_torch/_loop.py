@@ -140,7 +140,9 @@ class _Training:
                 codes = cells[:, j] - start
                 total = torch.bincount(codes, minlength=n)
                 for k, own in enumerate(members):
-                    seen = torch.bincount(codes.index_select(0, own), minlength=n)
+                    seen = total
+                    if len(own) < len(codes):
+                        seen = torch.bincount(codes.index_select(0, own), minlength=n)
                     if self.spec.n_tables > 1:
                         seen = total - seen  # a fold table trains on all folds but its own
                     rows[k, start : start + n].masked_fill_(seen == 0, start)  # unknown's
