@@ -144,8 +144,8 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         ``kneighbors``, such as NearestNeighbors, is used as it is. It should search by the Euclidean distance: it gets
         vectors for which that gives the order of `metric`.
     device : str, default="auto"
-        Where to train: "cpu", "cuda", "mps". "auto" takes the first of CUDA, MPS and CPU that is there. The exact
-        solver of "dot" takes the CPU in place of MPS, which lacks what it needs.
+        Where to train: "cpu", "cuda", "mps". "auto" takes CUDA where it is there, else the CPU. MPS was never tried;
+        the exact solver of "dot" takes the CPU in its place, for MPS lacks what it needs.
     random_state : int, RandomState instance or None, default=None
         Seeds everything random. The same int on the same machine gives the same bits.
 

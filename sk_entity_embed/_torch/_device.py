@@ -11,7 +11,7 @@ def resolve_device(device):
     Parameters
     ----------
     device : str
-        "auto" takes CUDA, then Apple's MPS, then the CPU.
+        "auto" takes CUDA, else the CPU. Apple's MPS has to be asked for: nobody has tried it yet.
 
     Returns
     -------
@@ -23,9 +23,7 @@ def resolve_device(device):
         If the device is not there.
     """
     if device == "auto":
-        if torch.cuda.is_available():
-            return "cuda"
-        return "mps" if torch.backends.mps.is_available() else "cpu"
+        return "cuda" if torch.cuda.is_available() else "cpu"
     try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
