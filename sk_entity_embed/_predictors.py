@@ -339,6 +339,8 @@ class EntityEmbeddingClassifier(ClassifierMixin, _NetworkPredictor):
     def predict_proba(self, X):
         """Probabilities of the classes.
 
+        Unless ``cv=None``, they are calibrated by the rows out of their folds [1]_.
+
         Parameters
         ----------
         X : array-like or data frame of shape (n_samples, n_features)
@@ -348,6 +350,11 @@ class EntityEmbeddingClassifier(ClassifierMixin, _NetworkPredictor):
         -------
         probabilities : ndarray of shape (n_samples, n_classes)
             In the order of ``classes_``. For a multilabel target the probability of each label.
+
+        References
+        ----------
+        .. [1] Guo, C., Pleiss, G., Sun, Y. and Weinberger, K. Q. (2017). On calibration of modern neural networks.
+           ICML. :doi:`10.48550/arXiv.1706.04599`
         """
         raw = self._raw(X)
         if len(self.classes_) == 1 and self.embedder_.target_type_ != "multilabel":
