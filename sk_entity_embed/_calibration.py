@@ -12,7 +12,6 @@ from ._rows import draw_rows
 N_ROWS = 1 << 14  # at most, that tell how sure to be
 _LARGEST = 1 << 22  # numbers in the answers to them
 _LEAST = 0.1  # scale: a network that knows nothing keeps vectors that say what little it found
-_NEVER = 1e-6  # share of a class without weight
 
 
 def calibrate(network, table, loss):
@@ -47,8 +46,7 @@ def calibrate(network, table, loss):
         return network
     is_softmax = loss == "cross_entropy"
     weight = np.ones(table.n_rows) if table.weight is None else table.weight.astype(float)
-    shares = np.average(table.target, axis=0, weights=weight).clip(_NEVER, 1 - _NEVER)
-    prior = np.log(shares) if is_softmax else logit(shares)
+    prior = np.log(table.shares()) if is_softmax else logit(table.shares())
     n_rows = max(1, min(N_ROWS, _LARGEST // (n_bodies * len(prior))))
     some = draw_rows(table.n_rows, n_rows)
     codes, numeric, target, weight = (

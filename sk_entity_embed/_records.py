@@ -40,6 +40,10 @@ class TrainingTable:
         """Number of rows."""
         return len(self.codes)
 
+    def shares(self):
+        """Weighted mean of the target, shape (n_outputs,), float64; for classes never quite 0 or 1."""
+        return np.average(self.target, axis=0, weights=self.weight).clip(1e-6, 1 - 1e-6)
+
 
 @dataclass(frozen=True)
 class NetworkSpec:
