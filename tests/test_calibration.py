@@ -134,3 +134,19 @@ def test_long_training_makes_nobody_too_sure(n_classes, monkeypatch):
     calibrated = loss_on_new_rows()
     monkeypatch.setattr(_base, "calibrate", lambda network, *_: network)
     assert calibrated < loss_on_new_rows() - 0.05
+
+
+def test_epochs_are_judged_by_the_loss_that_calibration_leaves(monkeypatch):
+    """Being too sure is mended afterwards, so it is no reason to stop; being wrong is."""
+    rng = np.random.default_rng(0)
+    numbers = rng.normal(size=(200, 3)).astype(np.float32)
+    y = np.where(rng.random(200) < 0.3, rng.integers(3, size=200), (numbers[:, 0] > 0) * 2)
+    X = pd.DataFrame({"kind": rng.integers(5, size=200).astype(str)} | dict(zip("abc", numbers.T)))
+
+    def first_loss():
+        history = EntityEmbeddingClassifier(random_state=0).fit(X, y).embedder_.history_
+        return next(record["validation_loss"] for record in history if "validation_loss" in record)
+
+    judged = first_loss()
+    monkeypatch.setattr("sk_entity_embed._torch._loop.SCALES", (1.0,))
+    assert judged < first_loss() - 0.02
