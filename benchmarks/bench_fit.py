@@ -323,7 +323,7 @@ def compare_sizes(arguments):
 
 def compare_waits(arguments):
     """The table `wait`."""
-    from bench_quality import MODELS, boosting, load_split, score
+    from bench_quality import MODELS, MODELS_BY_DEFAULT, boosting, load_split, score
 
     size = 900 if arguments.quick else 20_000
     runs = {}
@@ -341,11 +341,11 @@ def compare_waits(arguments):
         runs.setdefault("EntityEmbedder().fit_transform", []).append(
             (run, later.cpu_seconds, found)
         )
-        for name, make in MODELS.items():
+        for name in MODELS_BY_DEFAULT:
             if name in ("CatBoost", "LightGBM") and not find_spec(name.lower()):
                 print(f"{name}: not installed")
                 continue
-            model, X, X_new = make(split)
+            model, X, X_new = MODELS[name](split)
             run = timed(lambda model=model, X=X, split=split: model.fit(X, split.y))
             found = score(split, run.result, X_new, split.y_new)
             runs.setdefault(name, []).append((run, 0.0, found))

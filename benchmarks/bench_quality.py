@@ -275,6 +275,7 @@ MODELS = {
     "our predictor": our_model,
     "our predictor uncalibrated": our_raw_model,
 }
+MODELS_BY_DEFAULT = [name for name in MODELS if name not in VARIANTS]
 _NEEDS = {"CatBoost": "catboost", "LightGBM": "lightgbm"}
 
 
@@ -444,7 +445,7 @@ def main():
         datasets=",".join(DATASETS),
         encoders=",".join(e for e in ENCODERS if e not in NOT_BY_DEFAULT),
         downstream=",".join(DOWNSTREAM),
-        models=",".join(m for m in MODELS if m not in VARIANTS),
+        models=",".join(MODELS_BY_DEFAULT),
         folds="0",
         report="",
         train=0,
