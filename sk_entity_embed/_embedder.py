@@ -170,8 +170,8 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
     classes_ : ndarray or None
         Sorted labels of a binary or multiclass target.
     history_ : list of dict
-        A record per epoch: ``epoch`` from 1, ``loss``, and where rows were judged ``validation_loss``, which for several
-        classes is the one that calibration leaves.
+        A record per epoch: ``epoch`` from 1, ``loss``, and where rows were judged ``validation_loss``; of several
+        classes the one that calibration leaves.
     n_epochs_ : int
         Epochs trained. The vectors are those of the best ``validation_loss``, if there is any.
     biases_ : list of ndarray of shape (n_categories,)
