@@ -42,8 +42,6 @@ def calibrate(network, table, loss):
        :doi:`10.48550/arXiv.1706.04599`
     """
     n_bodies = int(table.fold.max()) + 1
-    if n_bodies < 2:
-        return network
     is_softmax = loss == "cross_entropy"
     weight = np.ones(table.n_rows) if table.weight is None else table.weight.astype(float)
     prior = np.log(table.shares()) if is_softmax else logit(table.shares())

@@ -95,12 +95,7 @@ def read(path, class_name):
         raise ValueError(f"{path} holds an {metadata['class']}, expected {class_name}.")
     try:
         return _unpack(json.loads(metadata["content"]), tensors)
-    except (
-        ArithmeticError,
-        LookupError,
-        TypeError,
-        ValueError,
-    ) as error:  # the first: of a Decimal
+    except (ArithmeticError, LookupError, TypeError, ValueError) as error:  # the first: a Decimal
         raise ValueError(f"{path} is damaged: {error!r}.") from error
 
 
