@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.model_selection import check_cv
 
 from ._head import forward
-from ._rows import draw_rows
+from ._rows import some_rows
 
 ROWS_COMPARED = 1 << 14  # rows on which fold tables are compared
 
@@ -156,7 +156,7 @@ def round_to_noise(vectors, tables, codes):
         the one over the rows as well.
     """
     start = 0
-    some = codes[draw_rows(len(codes), ROWS_COMPARED)]
+    some = some_rows(codes, ROWS_COMPARED)
     for column, table in zip(some.T, tables):
         seen = table[:, column]
         noise = np.sqrt(seen.var(axis=0).mean(axis=0))

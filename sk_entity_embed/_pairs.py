@@ -10,7 +10,7 @@ from itertools import combinations
 
 import numpy as np
 
-from ._rows import draw_rows
+from ._rows import some_rows
 
 MAX_PAIRS = 64
 MAX_COMBINATIONS = 1 << 18  # of one pair, the most frequent ones
@@ -105,7 +105,7 @@ def learn_pairs(codes, n_codes, max_pairs=MAX_PAIRS):
     if not candidates:
         return no_pairs()
     # Counting is bounded too: of very many cells some rows have to do for the choice.
-    sample = codes[draw_rows(n_rows, max(1, MAX_CELLS // len(candidates)))]
+    sample = some_rows(codes, max(1, MAX_CELLS // len(candidates)))
     n_used = [len(np.unique(sample[:, c])) for c in range(n_columns)]
     sizes = {}
     for i, j in candidates:

@@ -17,3 +17,8 @@ def draw_rows(n_rows, at_most):
         return np.arange(n_rows)
     drawn = np.random.default_rng(0).choice(n_rows, at_most, replace=False, shuffle=False)
     return np.sort(drawn)
+
+
+def some_rows(array, at_most):
+    """The rows of an array or tensor that `draw_rows` names; the array itself, not a copy, if that is all."""
+    return array if len(array) <= at_most else array[draw_rows(len(array), at_most)]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sk_entity_embed._rows import draw_rows
+from sk_entity_embed._rows import draw_rows, some_rows
 
 
 @pytest.mark.parametrize("at_most", [10, 11])
@@ -27,3 +27,10 @@ def test_rows_of_a_panel_are_of_all_entities(period):
     counts = np.bincount(entity, minlength=period)
     assert counts.min() > 0.3 * len(entity) / period
     assert counts.max() < 2 * len(entity) / period
+
+
+def test_an_array_of_few_rows_is_not_copied():
+    """Codes of millions of rows are looked at, not laid out a second time."""
+    array = np.arange(20).reshape(10, 2)
+    assert some_rows(array, 10) is array
+    np.testing.assert_array_equal(some_rows(array, 4), array[draw_rows(10, 4)])

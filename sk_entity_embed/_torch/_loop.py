@@ -15,7 +15,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from .._alignment import ROWS_COMPARED, find_turns
 from .._records import TrainedNetwork
-from .._rows import draw_rows
+from .._rows import some_rows
 from ._device import cpu_by_default
 from ._losses import make_loss
 from ._network import AdamW, Bodies, MaskPool, Tables
@@ -128,7 +128,7 @@ class _Training:
                 for k in range(self.spec.n_tables)
             ]
         elif table.fold is not None:  # each has a table and a body that have not seen its label
-            self.validation = [_some(rows, ROWS_JUDGED) for rows in self.train_rows]
+            self.validation = [some_rows(rows, ROWS_JUDGED) for rows in self.train_rows]
         else:
             self.validation = []
 
@@ -281,7 +281,7 @@ class _Training:
             return
         views, learning = self.tables.views(), slice(self.tables.n_fixed, None)
         for (columns, _), cells in zip(self.tables.blocks[learning], self.cells[learning]):
-            some = _some(cells, ROWS_COMPARED)
+            some = some_rows(cells, ROWS_COMPARED)
             for j, c in enumerate(columns):
                 codes = some[:, j] - int(self.tables.offset[c])
                 turns = find_turns(views[c].index_select(1, codes).cpu().numpy())
@@ -405,11 +405,6 @@ class _Training:
             best_epoch=len(self.history),
             interrupted=self.interrupted,
         )
-
-
-def _some(rows, at_most):
-    """A tensor's rows, drawn if there are more."""
-    return rows[torch.from_numpy(draw_rows(len(rows), at_most))]
 
 
 def _twice(first, second):
