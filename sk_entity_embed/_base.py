@@ -3,6 +3,7 @@
 import copy
 from collections import Counter
 from dataclasses import dataclass, field, replace
+from functools import partial
 from numbers import Integral
 
 import numpy as np
@@ -19,6 +20,13 @@ from ._pairs import MAX_PAIRS, learn_pairs, no_pairs
 from ._records import NetworkSpec, TrainingPlan, TrainingTable
 from ._responses import express
 from ._target import infer_type, read_target, refuse_missing, start_output
+from ._text_groups import (
+    TextGroups,
+    append_groups,
+    join_columns,
+    learn_text_groups,
+    tell_apart,
+)
 from ._validation import check_sample_weight
 from ._vocabulary import Vocabulary
 
@@ -124,16 +132,23 @@ def read_columns(estimator, X, owner=None):
     table = read_table(X)
     validate_data(owner or estimator, table.native, skip_check_array=True, reset=False)
     codes = np.empty((table.n_rows, len(estimator._embedded)), np.int32, order="F")
+    texts = vars(estimator).get("_texts") or [None] * len(estimator._embedded)
     for j, (position, vocabulary) in enumerate(zip(estimator._embedded, estimator._vocabularies)):
         column = table.column(position)
         codes[:, j] = vocabulary.encode(column)
-        if estimator.handle_unknown == "error" and not codes[:, j].all():
+        if codes[:, j].all():
+            continue
+        if estimator.handle_unknown == "error":
             unseen = vocabulary.unseen(column)
             if unseen:
                 raise ValueError(
                     f"Found unknown categories {unseen} in column {table.label(position)!r} during transform. "
                     "Fit on data that has them, or set handle_unknown='vector'."
                 )
+        elif texts[j] is not None:  # groups have codes behind those of the categories
+            rows, which, new = vocabulary.unseen_texts(column, codes[:, j])
+            group = TextGroups(**texts[j]).assign(new)
+            codes[rows, j] = np.where(group < 0, 0, vocabulary.n_codes + group)[which]
     return Columns(codes, _read_numbers(table, estimator._numeric))
 
 
@@ -288,16 +303,13 @@ def fit_network(estimator, X, y, sample_weight, split_params, owner=None, class_
     numeric = columns.numeric[used]
     scaling = learn_scaling(numeric)
     n_codes = [v.n_codes for v in attributes["_vocabularies"]]
-    codes = columns.codes[used]
-    is_asked = estimator.add_prediction or owner is not None
-    pairs = learn_pairs(codes, n_codes, count_pairs(estimator, is_asked, target.n_outputs))
     table = TrainingTable(
-        codes=codes,
+        codes=columns.codes[used],
         numeric=scale(numeric, scaling),
         target=encoded[used],
         weight=None if weight is None else (weight[used] / weight[used].mean()).astype(np.float32),
         fold=None if fold is None else fold[used],
-        validation=_draw_validation(estimator, len(codes), random_state),
+        validation=_draw_validation(estimator, len(numeric), random_state),
     )
     names = attributes["categorical_features_"]
     n_categories = [len(c) for c in attributes["categories_"]]
@@ -307,9 +319,20 @@ def fit_network(estimator, X, y, sample_weight, split_params, owner=None, class_
     )
     if owner is None:  # a predictor has no such columns
         refuse_repeated(out + (target.column_names() if estimator.add_prediction else []))
+    are_auto = [width == "auto" for width in _wanted_components(estimator, names)]
+    texts = find_text_groups(estimator.text_groups, attributes["_vocabularies"], are_auto, table)
+    groups_of_codes = [groups.of_code if groups else None for groups in texts]
+    table = replace(table, codes=append_groups(table.codes, groups_of_codes))
+    grouped = [groups for groups in texts if groups]
+    n_codes += [len(groups) + 1 for groups in grouped]
+    is_asked = estimator.add_prediction or owner is not None
+    pairs = learn_pairs(table.codes, n_codes, count_pairs(estimator, is_asked, target.n_outputs))
     spec = NetworkSpec(
         n_codes=tuple(n_codes),
-        n_components=tuple(widths),
+        n_components=(
+            *widths,
+            *(auto_components(len(groups), target.n_directions) for groups in grouped),
+        ),
         n_numeric=table.numeric.shape[1],
         n_outputs=target.n_outputs,
         hidden_layer_sizes=read_layer_sizes(estimator.hidden_layer_sizes),
@@ -324,13 +347,14 @@ def fit_network(estimator, X, y, sample_weight, split_params, owner=None, class_
         "classes_": target.classes,
         "_target": vars(target),
         "_scaling": scaling,
+        "_texts": [vars(groups) if groups else None for groups in texts],
     }
 
     def describe(tables, network, of_pairs=None):
-        effects = [] if of_pairs is None else of_pairs.tables[len(n_codes) :]
+        effects = [] if of_pairs is None else of_pairs.tables[len(names) :]
         return {
             **attributes,
-            **_split_unknown([_mean_table(t) for t in tables]),
+            **_name_vectors([_mean_table(t) for t in tables], n_categories),
             "n_components_": [t.shape[2] for t in tables],
             "_inner_tables": [
                 None if shown is inner else _mean_table(inner)
@@ -344,13 +368,13 @@ def fit_network(estimator, X, y, sample_weight, split_params, owner=None, class_
         }
 
     owner = owner or estimator
-    plans = [make_plan(estimator, len(codes), random_state, is_judged=fold is not None)]
+    plans = [make_plan(estimator, table.n_rows, random_state, is_judged=fold is not None)]
     if len(pairs):
         plans.append(plan_of_pairs(plans[0], random_state))
-    are_auto = [width == "auto" for width in _wanted_components(estimator, names)]
 
     def express_free(network):
-        return express(network, table, are_auto, loss=spec.loss, plan=plans[0])
+        most = [width if is_auto else None for width, is_auto in zip(widths, are_auto)]
+        return express(network, table, most, loss=spec.loss, plan=plans[0])
 
     def describe_owner(*networks):
         embedder = copy.copy(estimator)
@@ -362,7 +386,7 @@ def fit_network(estimator, X, y, sample_weight, split_params, owner=None, class_
     data = (X, y, sample_weight)
     n_epochs = sum(plan.max_epochs << plan.n_doublings for plan in plans)
     with EpochCallbacks(owner, describe_owner, n_epochs, data) as on_epoch:
-        networks = _train(table, spec, plans, pairs, on_epoch)
+        networks = _train(table, spec, plans, pairs, texts, on_epoch)
     losses = [network.validation_loss for network in networks]
     if estimator.crossed_pairs == "auto" and losses[-1] > losses[0]:
         networks.pop()  # what pairs tell beyond the vectors is noise
@@ -370,7 +394,33 @@ def fit_network(estimator, X, y, sample_weight, split_params, owner=None, class_
     return Fitted(columns, fold, networks[-1], tables, describe(tables, *networks))
 
 
-def _train(table, spec, plans, pairs, on_epoch):
+def find_text_groups(wanted, vocabularies, are_auto, table):
+    """Groups of alike texts, for the columns whose network is to know them.
+
+    Parameters
+    ----------
+    wanted : "auto" or bool
+        "auto": where groups differ in the target.
+    vocabularies : list of Vocabulary
+    are_auto : list of bool
+        Which columns may have vectors of any width.
+    table : TrainingTable
+
+    Returns
+    -------
+    texts : list of TextGroups or None
+    """
+    texts = [None] * len(vocabularies)
+    for c, (vocabulary, is_auto) in enumerate(zip(vocabularies, are_auto)):
+        if wanted and is_auto:
+            tells = partial(tell_apart, codes=table.codes[:, c], table=table)
+            texts[c] = learn_text_groups(
+                vocabulary.categories, vocabulary.counts, tells if wanted == "auto" else None
+            )
+    return texts
+
+
+def _train(table, spec, plans, pairs, texts, on_epoch):
     """Train the network and, with pairs, a second one that has their effects besides the vectors of the first.
 
     Returns
@@ -380,23 +430,24 @@ def _train(table, spec, plans, pairs, on_epoch):
     """
     from ._torch import train  # imported here: only fit needs torch
 
-    def train_calibrated(table, spec, plan, **fixed):
-        network = train(table, spec, plan, on_epoch, **fixed)
+    def calibrated(network, table):
         if table.fold is None or spec.loss not in ("log_loss", "cross_entropy"):
             return network
         return calibrate(network, table, spec.loss)
 
-    network = train_calibrated(table, spec, plans[0])
+    on_epoch.finish = partial(join_columns, texts=texts)
+    network = calibrated(join_columns(train(table, spec, plans[0], on_epoch), texts), table)
     if not len(pairs) or network.interrupted:
         return [network]
-    on_epoch.so_far = [network]
-    table = replace(table, codes=np.hstack([table.codes, pairs.encode(table.codes)]))
+    on_epoch.so_far, on_epoch.finish = [network], None
+    own_codes = table.codes[:, : len(network.tables)]
+    table = replace(table, codes=np.hstack([own_codes, pairs.encode(table.codes)]))
     spec = replace(
         spec,
-        n_codes=(*spec.n_codes, *pairs.n_codes),
-        n_components=(*spec.n_components, *[1] * len(pairs)),
+        n_codes=(*(t.shape[1] for t in network.tables), *pairs.n_codes),
+        n_components=(*(t.shape[2] for t in network.tables), *[1] * len(pairs)),
     )
-    of_pairs = train_calibrated(table, spec, plans[1], fixed=network.tables)
+    of_pairs = calibrated(train(table, spec, plans[1], on_epoch, fixed=network.tables), table)
     return [network] if of_pairs.interrupted else [network, of_pairs]
 
 
@@ -509,11 +560,17 @@ def _mean_table(fold_tables):
     return fold_tables[0] if len(fold_tables) == 1 else fold_tables.mean(axis=0)
 
 
-def _split_unknown(tables):
-    """Tables with the unknown vector in row 0 as the two fitted attributes."""
+def _name_vectors(tables, n_categories):
+    """The fitted attributes that tables hold: first the unknown vector, then categories, then groups of texts."""
+    stops = [n + 1 for n in n_categories]
     return {
-        "embeddings_": [np.ascontiguousarray(t[1:], dtype=np.float32) for t in tables],
+        "embeddings_": [
+            np.ascontiguousarray(t[1:stop], dtype=np.float32) for t, stop in zip(tables, stops)
+        ],
         "unknown_vectors_": [t[0].astype(np.float32) for t in tables],
+        "_group_vectors": [
+            np.ascontiguousarray(t[stop:], dtype=np.float32) for t, stop in zip(tables, stops)
+        ],
     }
 
 
@@ -609,6 +666,7 @@ def fit_links(estimator, X, y, sample_weight):
     attributes |= {
         "embeddings_": vectors,
         "unknown_vectors_": unknown,
+        "_group_vectors": [v[:0] for v in vectors],
         "biases_": [trained.left_bias, trained.right_bias],
         "intercept_": trained.intercept,
         "solver_": trained.solver,
@@ -689,6 +747,7 @@ class EpochCallbacks:
         metadata = None if sample_weight is None else {"sample_weight": sample_weight}
         self.data = {"X": X, "y": y, "metadata": metadata}
         self.so_far = []  # networks trained before the present one
+        self.finish = None  # what turns the present one into one that the estimator can keep
 
     def __enter__(self):
         self.context = self.estimator._init_callback_context(max_subtasks=self.max_epochs)
@@ -707,7 +766,8 @@ class EpochCallbacks:
         epoch = self.epoch or self.begin()  # some solvers tell of an epoch only when it is done
         attributes = None
         if export is not None and self.describe is not None:
-            attributes = lambda: self.describe(*self.so_far, export())  # noqa: E731  made only if a callback wants it
+            finish = self.finish or (lambda network: network)
+            attributes = lambda: self.describe(*self.so_far, finish(export()))  # noqa: E731  made only if a callback wants it
         self.epoch = None
         return epoch.call_on_fit_task_end(
             estimator=self.estimator, reconstruction_attributes=attributes, **self.data

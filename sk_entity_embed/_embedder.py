@@ -24,6 +24,7 @@ from ._pairs import Pairs
 from ._recommend import EntityColumn, kneighbors, most_similar, new_column, read_new, rows_of
 from ._rows import draw_rows
 from ._target import Target, plain_labels
+from ._text_groups import TextGroups, append_groups
 from ._validation import (
     Interval,
     StrOptions,
@@ -95,7 +96,8 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         Categories of fewer rows (or, below 1, a smaller share of the rows) share the unknown vector.
     handle_unknown : {"vector", "error"}, default="vector"
         What `transform` does with a category unseen in `fit`: give it the unknown vector, which was trained for that,
-        or raise.
+        or raise. In a column with text groups, a new text gets the vector of an unknown one of its group, where most of
+        it looks familiar.
     cv : int, cross-validation splitter, iterable or None, default=5
         Folds of the cross-fitting. An int deals the rows out at random, evenly over classes. Only "mlp".
     max_epochs : int or "auto", default="auto"
@@ -121,6 +123,11 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         times the price. They are learned after the vectors, which stay the same. An int is the most pairs to use, True
         stands for 64. "auto" is True with ``add_prediction=True``, folds and a single output (numbers, two classes),
         else False, and drops them if rows out of their folds are predicted no better. Only "mlp".
+    text_groups : "auto" or bool, default="auto"
+        Columns of at least 20 texts whose network also learns a vector for each group of texts that are alike, by their
+        character n-grams; the vector of a category is told from its own and that of its group. So rare categories
+        learn from others of their group, and new ones have a vector. "auto": columns whose groups differ in ``y`` by
+        more than any of 199 random orders of them; True: all such columns. Only "mlp", with ``n_components="auto"``.
     add_prediction : bool, default=False
         Append the network's prediction to the output of `transform`: numbers in the units of ``y``, log-odds for
         classes. In `fit_transform` it is out-of-fold, like the vectors. Only "mlp".
@@ -156,7 +163,7 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
     embeddings_ : list of ndarray of shape (n_categories, n_components), float32
         Row ``i`` of the c-th array belongs to ``categories_[c][i]``.
     unknown_vectors_ : list of ndarray of shape (n_components,)
-        Vectors of categories that are unknown or rarer than `min_frequency`.
+        Vectors of categories that are unknown, and of no group of texts, or rarer than `min_frequency`.
     infrequent_categories_ : list of ndarray or None
         Categories rarer than `min_frequency`.
     counts_ : list of ndarray of shape (n_categories,)
@@ -169,6 +176,8 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         What ``y`` was taken for.
     classes_ : ndarray or None
         Sorted labels of a binary or multiclass target.
+    text_groups_ : list of ndarray of shape (n_categories,) or None
+        Only "mlp": group of texts of each category, -1 for none; None for a column whose texts were not grouped.
     history_ : list of dict
         A record per epoch: ``epoch`` from 1, ``loss``, and where rows were judged ``validation_loss``; of several
         classes the one that calibration leaves.
@@ -230,6 +239,7 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         "quantile": [Interval(Real, 0, 1, closed="neither")],
         "negative_sampling": [StrOptions({"auto", "uniform", "popularity"})],
         "crossed_pairs": [Interval(Integral, 0, None, closed="left"), "boolean", _AUTO],
+        "text_groups": ["boolean", _AUTO],
         "add_prediction": ["boolean"],
         "solver": [StrOptions({"auto", "exact", "sgd"})],
         "early_stopping": ["boolean"],
@@ -263,6 +273,7 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         quantile=0.5,
         negative_sampling="auto",
         crossed_pairs="auto",
+        text_groups="auto",
         add_prediction=False,
         solver="auto",
         early_stopping=False,
@@ -292,6 +303,7 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         self.quantile = quantile
         self.negative_sampling = negative_sampling
         self.crossed_pairs = crossed_pairs
+        self.text_groups = text_groups
         self.add_prediction = add_prediction
         self.solver = solver
         self.early_stopping = early_stopping
@@ -302,6 +314,11 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         self.index = index
         self.device = device
         self.random_state = random_state
+
+    @property
+    def text_groups_(self):
+        """Group of texts of each category, -1 for none; None for a column whose texts were not grouped."""
+        return [groups and groups["of_category"] for groups in self._texts]
 
     # -- fitting -----------------------------------------------------------------------------------
 
@@ -494,17 +511,27 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         return forward(self._head, inputs, scale(columns.numeric, self._scaling))
 
     def _encode_pairs(self, codes):
-        return Pairs(**self._pairs).encode(codes)
+        groups_of_codes = self._cached("text groups", self._list_groups)
+        with_groups = append_groups(codes, groups_of_codes)
+        for c, groups in enumerate(groups_of_codes):
+            if groups is not None:  # pairs know of a new text its group alone
+                with_groups[codes[:, c] > len(self.categories_[c]), c] = 0
+        return Pairs(**self._pairs).encode(with_groups)
+
+    def _list_groups(self):
+        return [groups and TextGroups(**groups).of_code for groups in self._texts]
 
     def _append(self, out, contrasts):
         """The output with the network's predictions as further columns."""
         return np.hstack([out, Target(**self._target).as_columns(contrasts)])
 
     def _stack_tables(self):
-        """Vectors of each column with the unknown one as row 0, as the codes count."""
+        """Vectors of each column as the codes count: the unknown one, the categories', those of groups of texts."""
         return [
-            np.vstack([unknown[None], vectors])
-            for unknown, vectors in zip(self.unknown_vectors_, self.embeddings_)
+            np.vstack([unknown[None], vectors, of_groups])
+            for unknown, vectors, of_groups in zip(
+                self.unknown_vectors_, self.embeddings_, self._group_vectors
+            )
         ]
 
     def _stack_inner_tables(self):
@@ -1056,10 +1083,14 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         if self._is_of_pairs:
             return
         rows = []
-        for categories, unknown, own in zip(
-            self.categories_, self.unknown_vectors_, self._inner_tables, strict=True
+        for categories, unknown, of_groups, own in zip(
+            self.categories_,
+            self.unknown_vectors_,
+            self._group_vectors,
+            self._inner_tables,
+            strict=True,
         ):
-            if own is not None and len(own) != len(categories) + 1:
+            if own is not None and len(own) != 1 + len(categories) + len(of_groups):
                 raise ValueError(f"{len(own)} inner vectors, {len(categories)} categories")
             rows.append(unknown[None] if own is None else own[:1])
         pair_codes = self._encode_pairs(np.zeros((1, len(rows)), dtype=np.int32))
@@ -1122,6 +1153,7 @@ _OF_ONE_INTERACTION = frozenset(
         "_pair_effects",
         "_scaling",
         "_target",
+        "_texts",
     ]
 )
 

@@ -25,6 +25,7 @@ _SHARED = (
     "handle_unknown",
     "cv",
     "crossed_pairs",
+    "text_groups",
     "max_epochs",
     "batch_size",
     "learning_rate",
@@ -55,6 +56,7 @@ class _NetworkPredictor(CallbackSupportMixin, BaseEstimator):
         handle_unknown="vector",
         cv=5,
         crossed_pairs="auto",
+        text_groups="auto",
         max_epochs="auto",
         batch_size="auto",
         learning_rate="auto",
@@ -73,6 +75,7 @@ class _NetworkPredictor(CallbackSupportMixin, BaseEstimator):
         self.handle_unknown = handle_unknown
         self.cv = cv
         self.crossed_pairs = crossed_pairs
+        self.text_groups = text_groups
         self.max_epochs = max_epochs
         self.batch_size = batch_size
         self.learning_rate = learning_rate
@@ -161,6 +164,9 @@ _PARAMETERS = """
         Pairs of columns whose combinations of categories get an effect of their own. An int is the most pairs to use,
         True stands for 64. "auto" is True with folds and a single output (numbers, two classes), and drops them if
         rows out of their folds are predicted no better.
+    text_groups : "auto" or bool, default="auto"
+        Columns of at least 20 texts whose network also learns a vector for each group of texts that are alike, which
+        tells of rare and new ones. "auto": where groups differ in ``y``. As in :class:`EntityEmbedder`.
     max_epochs : int or "auto", default="auto"
         Passes over the rows; with crossed pairs half as many again for these. "auto" doubles them, as in
         :class:`EntityEmbedder`, while that pays; not with early stopping.
@@ -243,6 +249,7 @@ class EntityEmbeddingClassifier(ClassifierMixin, _NetworkPredictor):
         handle_unknown="vector",
         cv=5,
         crossed_pairs="auto",
+        text_groups="auto",
         max_epochs="auto",
         batch_size="auto",
         learning_rate="auto",
@@ -263,6 +270,7 @@ class EntityEmbeddingClassifier(ClassifierMixin, _NetworkPredictor):
             handle_unknown=handle_unknown,
             cv=cv,
             crossed_pairs=crossed_pairs,
+            text_groups=text_groups,
             max_epochs=max_epochs,
             batch_size=batch_size,
             learning_rate=learning_rate,
@@ -446,6 +454,7 @@ class EntityEmbeddingRegressor(MultiOutputMixin, RegressorMixin, _NetworkPredict
         handle_unknown="vector",
         cv=5,
         crossed_pairs="auto",
+        text_groups="auto",
         max_epochs="auto",
         batch_size="auto",
         learning_rate="auto",
@@ -467,6 +476,7 @@ class EntityEmbeddingRegressor(MultiOutputMixin, RegressorMixin, _NetworkPredict
             handle_unknown=handle_unknown,
             cv=cv,
             crossed_pairs=crossed_pairs,
+            text_groups=text_groups,
             max_epochs=max_epochs,
             batch_size=batch_size,
             learning_rate=learning_rate,

@@ -17,7 +17,7 @@ _NEGLIGIBLE = 0.01  # probability of a class: how far below it is says little
 _NO_RANK = 1e-9  # share of the largest variance below which an axis is rounding errors
 
 
-def express(network, table, are_free, *, loss, plan):
+def express(network, table, widths, *, loss, plan):
     """Replace the vectors of columns by what their categories do to the prediction.
 
     The network is asked for its predictions with each category in turn put into the same few training rows. These
@@ -37,8 +37,8 @@ def express(network, table, are_free, *, loss, plan):
     network : TrainedNetwork
     table : TrainingTable
         The rows that it was trained on.
-    are_free : list of bool
-        Which columns to replace.
+    widths : list of int or None
+        Most components of each column; None leaves its vectors as they are.
     loss : str
         Of the network.
     plan : TrainingPlan
@@ -47,15 +47,13 @@ def express(network, table, are_free, *, loss, plan):
     Returns
     -------
     tables : list of ndarray of shape (n_tables, n_codes, n_components), float32
-        As ``network.tables``, those of free columns replaced; row ``k`` of each comes from table and body ``k`` alone
-        but for the choice of the axes.
+        As ``network.tables``, those of columns with a width replaced; row ``k`` of each comes from table and body ``k``
+        alone but for the choice of the axes.
     """
-    if not any(are_free):
+    if not any(widths):
         return network.tables
     rng = np.random.default_rng(plan.seed)
-    n_cells = sum(
-        t.shape[0] * t.shape[1] for t, is_free in zip(network.tables, are_free) if is_free
-    )
+    n_cells = sum(t.shape[0] * t.shape[1] for t, width in zip(network.tables, widths) if width)
     n_visits = 2 * table.n_rows * plan.max_epochs  # this should cost a small part of the training
     n_rows = min(table.n_rows, int(np.clip(n_visits // n_cells, *N_ROWS)))
     n_outputs = network.head["coefs"][-1].shape[2]
@@ -64,15 +62,17 @@ def express(network, table, are_free, *, loss, plan):
     asked = _Inputs(network, table, _draw(rng, table, n_rows), loss)
     n_tried = max(64, min(N_TRIED, _LARGEST // (asked.n_tables * n_rows * n_outputs)))
     tried = np.sort(_draw(rng, table, n_tried))
-    found = [asked.find_axes(table.codes[tried, c], c) for c in range(len(network.tables))]
+    found = [
+        asked.find_axes(table.codes[tried, c], c, width or 1) for c, width in enumerate(widths)
+    ]
     sizes = [math.sqrt(variance) for _, _, variance, _ in found]
     some = tried[:: -(-len(tried) // N_NUMBERS)]
     largest = max([*sizes, *(asked.size_of_number(some, j) for j in range(asked.n_numeric))])
     tables = list(network.tables)
     for c, (axes, variances, _, means) in enumerate(found):
-        if not are_free[c]:
+        width = widths[c]
+        if width is None:
             continue
-        width = tables[c].shape[2]
         if largest > 0:
             width = min(width, max(1, round(width * sizes[c] / largest)))
         width = max(1, min(width, int((variances > _NO_RANK * variances[0]).sum())))
@@ -146,13 +146,13 @@ class _Inputs:
         own = self._of_categories(k, c, self.table.codes[self.rows, c])
         return self._respond(k, self._of_categories(k, c, codes), own)
 
-    def find_axes(self, codes, c):
+    def find_axes(self, codes, c, n_axes):
         """Principal axes of a column's responses, largest variance first.
 
         Returns
         -------
         axes : ndarray of shape (n_rows * n_outputs, n_axes)
-            As many as the column has components, or as there are.
+            At most as many as asked for.
         variances : ndarray of shape (n_axes,)
         variance : float
             Of all axes together.
@@ -167,7 +167,7 @@ class _Inputs:
         means = np.einsum("i,kij->kj", share, responses)
         spread = (responses - means[:, None]) * np.sqrt(share / self.n_tables)[:, None]
         spread = spread.reshape(-1, spread.shape[2]).astype(np.float64)
-        axes, variances = _largest_axes(spread, self.network.tables[c].shape[2])
+        axes, variances = _largest_axes(spread, n_axes)
         # Of the two directions of an axis the one in which predictions rise. Those of classes sum to zero: of them the
         # one in which the largest change is upwards, for the sum would be rounding errors.
         rises = axes.sum(axis=0)

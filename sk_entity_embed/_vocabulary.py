@@ -183,13 +183,45 @@ class Vocabulary:
             Each once, in order of first appearance; a missing value as None.
         """
         column = plain(column)
-        column = take(column, np.flatnonzero(self._lookup.encode(column) == 0))
-        if len(self.infrequent):
-            rare = _Lookup(self.infrequent, self.name)
-            column = take(column, np.flatnonzero(rare.encode(column) == 0))
-        codes, values = distinct(column)
+        _, codes, values = self._find_unseen(column, self._lookup.encode(column))
         first = pd.factorize(codes)[1][:limit]
         return [python_values(values[code : code + 1])[0] if code >= 0 else None for code in first]
+
+    def unseen_texts(self, column, codes):
+        """Find the texts of a column that `learn` never saw.
+
+        Parameters
+        ----------
+        column : Series, ChunkedArray, ndarray or list of shape (n_rows,)
+            As for `encode`.
+        codes : ndarray of shape (n_rows,)
+            What `encode` gave for it.
+
+        Returns
+        -------
+        rows : ndarray of shape (n_unseen,)
+            Where they are.
+        which : ndarray of shape (n_unseen,)
+            Position of each in `texts`.
+        texts : list of str
+            Each once.
+        """
+        rows, which, values = self._find_unseen(plain(column), codes)
+        used, which = np.unique(which, return_inverse=True)
+        values = [python_values(values[k : k + 1])[0] if k >= 0 else None for k in used]
+        place = np.array([isinstance(v, str) for v in values], dtype=bool)
+        is_text = place[which]
+        texts = [v for v in values if isinstance(v, str)]
+        return rows[is_text], (np.cumsum(place) - 1)[which[is_text]], texts
+
+    def _find_unseen(self, column, codes):
+        """Rows of values that `learn` never saw, their positions among these values (-1: missing), the values."""
+        rows = np.flatnonzero(codes == 0)
+        column = take(column, rows)
+        if len(self.infrequent):
+            is_new = np.flatnonzero(_Lookup(self.infrequent, self.name).encode(column) == 0)
+            rows, column = rows[is_new], take(column, is_new)
+        return rows, *distinct(column)
 
     def _check_kind(self, column, codes):
         """Warn if values of another kind than the categories are to blame for being unknown."""

@@ -29,9 +29,9 @@ def fitted():
     X, y = make_table(300, 20)
     asked = {}
 
-    def spy(network, table, are_free, **more):
-        asked.update(network=network, table=table, are_free=are_free, **more)
-        return express(network, table, are_free, **more)
+    def spy(network, table, widths, **more):
+        asked.update(network=network, table=table, widths=widths, **more)
+        return express(network, table, widths, **more)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_base, "express", spy)

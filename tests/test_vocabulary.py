@@ -607,6 +607,23 @@ def test_unseen_lists_new_values_in_order():
     assert vocabulary.unseen(np.array(["2020-01-01"], dtype="M8[ns]")) == [pd.Timestamp(2020, 1, 1)]
 
 
+def test_unseen_texts_are_found():
+    """Where they are and what they say; no missing value, no number, no rare one."""
+    vocabulary, _ = Vocabulary.learn(objects(["a", "a", "rare"]), min_frequency=2)
+    cells = ["new", "a", None, "rare", "new", "z"]
+    for make in TEXT.values():
+        column = make(cells)
+        rows, which, texts = vocabulary.unseen_texts(column, vocabulary.encode(column))
+        assert dict(zip(rows.tolist(), np.array(texts)[which])) == {0: "new", 4: "new", 5: "z"}
+        assert len(texts) == 2
+    mixed = objects([3, "b", 2.5, b"c"])
+    rows, which, texts = vocabulary.unseen_texts(mixed, vocabulary.encode(mixed))
+    assert (rows.tolist(), which.tolist(), texts) == ([1], [0], ["b"])
+    none = objects(["a", None])
+    rows, which, texts = vocabulary.unseen_texts(none, vocabulary.encode(none))
+    assert (len(rows), len(which), texts) == (0, 0, [])
+
+
 # --- laws ------------------------------------------------------------------------------------------
 
 

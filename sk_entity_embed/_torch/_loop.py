@@ -140,8 +140,11 @@ class _Training:
         """
         aliases = []
         members = [rows.to(self.device) for rows in self.train_rows]
-        for cells, (columns, _), n_rows in zip(self.cells, self.tables.blocks, self.tables.n_rows):
+        blocks = zip(self.cells, self.tables.blocks, self.tables.n_rows)
+        for b, (cells, (columns, _), n_rows) in enumerate(blocks):
             rows = torch.arange(n_rows, device=self.device).repeat(self.spec.n_tables, 1)
+            if b < self.tables.n_fixed:
+                columns = []  # such rows hold a copy of what stands for them already
             for j, c in enumerate(columns):
                 start, n = int(self.tables.offset[c]), self.spec.n_codes[c]
                 codes = cells[:, j] - start
