@@ -175,6 +175,16 @@ def ours_p_without_pairs(split):
     return ours(split, add_prediction=True, crossed_pairs=False)
 
 
+def ours_without_texts(split):
+    """The library blind to what categories are called: what are text groups worth?"""
+    return ours(split, text_groups=False)
+
+
+def ours_p_without_texts(split):
+    """The same with the prediction."""
+    return ours(split, add_prediction=True, text_groups=False)
+
+
 def ours_exact(split, **parameters):
     """Our vectors as the fold tables have them, not rounded: what is rounding worth?"""
     with mock.patch("sk_entity_embed._embedder.round_to_noise", lambda values, *_: values):
@@ -203,13 +213,14 @@ def target_p(split):
 def naive(split):
     """One network without cross-fitting, as other packages have it: the labels leak."""
     with _AS_LEARNED:
-        return ours(split, cv=None)
+        return ours(split, cv=None, text_groups=False)
 
 
 def random(split):
     """The control: vectors of the same size, drawn at random. They tell identity, nothing else."""
     with _AS_LEARNED:
-        embedder = _embedder(split, cv=None, max_epochs=1).fit(split.X, split.y)
+        embedder = _embedder(split, cv=None, text_groups=False, max_epochs=1)
+        embedder.fit(split.X, split.y)
     rng = np.random.default_rng(split.seed)
     embedder.embeddings_ = [
         rng.standard_normal(v.shape, dtype=np.float32) for v in embedder.embeddings_
@@ -223,7 +234,7 @@ def random(split):
 def k_networks(split):
     """A network for each fold, its vectors rotated onto those of one that saw all rows."""
     with _AS_LEARNED:
-        reference = _embedder(split, cv=None).fit(split.X, split.y)
+        reference = _embedder(split, cv=None, text_groups=False).fit(split.X, split.y)
     train = np.empty((len(split.X), sum(reference.n_components_) + len(split.nums)), np.float32)
     for rest, held in split.folds().split(split.X, split.y):
         X = split.X.iloc[rest]
@@ -279,6 +290,8 @@ ENCODERS = {
     "ours+p": ours_p,
     "target+p": target_p,
     "ours+p without pairs": ours_p_without_pairs,
+    "ours without texts": ours_without_texts,
+    "ours+p without texts": ours_p_without_texts,
     "ours exact": ours_exact,
     "ours+p exact": ours_p_exact,
     "ours as learned": ours_as_learned,
@@ -288,10 +301,13 @@ OURS = ("ours", "ours+p")
 VARIANTS = (
     "target+p",
     "ours+p without pairs",
+    "ours without texts",
+    "ours+p without texts",
     "ours exact",
     "ours+p exact",
     "ours as learned",
     "our predictor uncalibrated",
+    "our predictor without texts",
 )
 NOT_BY_DEFAULT = ("gap", *VARIANTS)  # gap is slow
 _NEEDS = {

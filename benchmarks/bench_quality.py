@@ -255,6 +255,12 @@ def our_model(split):
     return kind(**parameters, **split.network), split.X, split.X_new
 
 
+def our_model_without_texts(split):
+    """Our predictor blind to what categories are called: what are text groups worth?"""
+    model, *tables = our_model(split)
+    return model.set_params(text_groups=False), *tables
+
+
 def our_raw_model(split):
     """Our predictor with probabilities as the network has them: what is calibration worth?"""
     model, *tables = our_model(split)
@@ -269,6 +275,7 @@ MODELS = {
     "HistGradientBoosting": boosting_model,
     "our predictor": our_model,
     "our predictor uncalibrated": our_raw_model,
+    "our predictor without texts": our_model_without_texts,
 }
 MODELS_BY_DEFAULT = [name for name in MODELS if name not in VARIANTS]
 _NEEDS = {"CatBoost": "catboost", "LightGBM": "lightgbm"}
