@@ -145,7 +145,9 @@ def gap(split):
 # -- vectors ---------------------------------------------------------------------------------------
 
 
-_AS_LEARNED = mock.patch("sk_entity_embed._base.express", lambda network, *_, **__: network.tables)
+_AS_LEARNED = mock.patch(
+    "sk_entity_embed._fit_network.express", lambda network, *_, **__: network.tables
+)
 
 
 def _embedder(split, **parameters):

@@ -13,14 +13,16 @@ from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, proces
 from sklearn.utils.validation import check_array, check_is_fitted
 
 from . import _persistence
-from ._base import fit_links, fit_network, output_names, read_columns, refuse_repeated
 from ._cross_fitting import ask_body, out_of_fold_vectors, round_to_noise
+from ._fit_links import fit_links
+from ._fit_network import fit_network
 from ._fold_in import explain, fold_in
 from ._head import forward
 from ._native import in_pandas
 from ._neighbors import check_index, make_searcher
 from ._numeric import scale
 from ._pairs import Pairs
+from ._reading import output_names, read_columns, refuse_repeated
 from ._recommend import EntityColumn, kneighbors, most_similar, new_column, read_new, rows_of
 from ._rows import draw_rows
 from ._target import Target, plain_labels

@@ -9,6 +9,25 @@ import numpy as np
 
 
 @dataclass(frozen=True)
+class Columns:
+    """The columns of a table as the estimator reads them.
+
+    Attributes
+    ----------
+    codes : ndarray of shape (n_rows, n_embedded), int32
+    numeric : ndarray of shape (n_rows, n_numeric), float32
+        As given, NaN where missing.
+    """
+
+    codes: np.ndarray
+    numeric: np.ndarray
+
+    def rows(self, rows):
+        """Some of the rows, a slice."""
+        return Columns(self.codes[rows], self.numeric[rows])
+
+
+@dataclass(frozen=True)
 class TrainingTable:
     """The rows to learn from, laid out once.
 
@@ -103,3 +122,25 @@ class TrainedNetwork:
     best_epoch: int
     validation_loss: float = math.inf
     interrupted: bool = False
+
+
+@dataclass
+class Fitted:
+    """What a fit knows of its training rows, for `fit_transform`.
+
+    Attributes
+    ----------
+    columns : Columns
+    fold : ndarray of shape (n_rows,) or None
+    network : TrainedNetwork or None
+    tables : list of ndarray of shape (n_tables, n_codes, n_components) or None
+        The vectors as `transform` gives them; the network reads those of its own.
+    attributes : dict
+        The fitted attributes.
+    """
+
+    columns: Columns
+    fold: np.ndarray | None = None
+    network: object = None
+    tables: list | None = None
+    attributes: dict = field(default_factory=dict)

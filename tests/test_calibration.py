@@ -8,7 +8,7 @@ import pytest
 from scipy.special import expit, logit, softmax
 from sklearn.metrics import log_loss
 
-from sk_entity_embed import EntityEmbeddingClassifier, _base
+from sk_entity_embed import EntityEmbeddingClassifier, _fit_network
 from sk_entity_embed._calibration import calibrate
 from sk_entity_embed._cross_fitting import ask_body
 from sk_entity_embed._records import TrainedNetwork, TrainingTable
@@ -132,7 +132,7 @@ def test_long_training_makes_nobody_too_sure(n_classes, monkeypatch):
         return log_loss(y[300:], model.predict_proba(X[300:]))
 
     calibrated = loss_on_new_rows()
-    monkeypatch.setattr(_base, "calibrate", lambda network, *_: network)
+    monkeypatch.setattr(_fit_network, "calibrate", lambda network, *_: network)
     assert calibrated < loss_on_new_rows() - 0.05
 
 

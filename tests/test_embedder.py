@@ -17,7 +17,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.utils._testing import set_random_state  # noqa: F401  (the checks' own, see test_common)
 
 from sk_entity_embed import EntityEmbedder
-from sk_entity_embed._base import auto_components, auto_doublings, auto_epochs
+from sk_entity_embed._plan import auto_components, auto_doublings, auto_epochs
 
 
 @pytest.fixture(scope="module")
@@ -634,7 +634,7 @@ def test_validation_rows_are_held_out_without_folds(shops):
     """cv=None: what they say is not learned. Their labels change the stopping, not the first epoch."""
     X, y = shops
     settings = {**PLAIN, "max_epochs": 1, "early_stopping": True, "target_type": "continuous"}
-    from sk_entity_embed import _base
+    from sk_entity_embed import _fit_network
 
     drawn = []
 
@@ -642,9 +642,9 @@ def test_validation_rows_are_held_out_without_folds(shops):
         drawn.append(original(estimator, n_rows, random_state))
         return drawn[-1]
 
-    original = _base._draw_validation
+    original = _fit_network.draw_validation
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_base, "_draw_validation", draw)
+        patch.setattr(_fit_network, "draw_validation", draw)
         one = EntityEmbedder(**settings).fit(X, y)
         other = y.copy()
         mean, spread = y.mean(), y.std()

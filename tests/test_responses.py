@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from _made import PLAIN, QUICK
 
-from sk_entity_embed import EntityEmbedder, _base, _responses
+from sk_entity_embed import EntityEmbedder, _fit_network, _responses
 from sk_entity_embed._responses import _damped_log_odds, express
 
 
@@ -34,7 +34,7 @@ def fitted():
         return express(network, table, widths, **more)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_base, "express", spy)
+        patch.setattr(_fit_network, "express", spy)
         embedder = EntityEmbedder(
             categorical_features=["a", "b"], hidden_layer_sizes=(16,), cv=3, random_state=0
         ).fit(X, y)
