@@ -207,19 +207,20 @@ class Vocabulary:
             Each once.
         """
         rows, which, values = self._find_unseen(plain(column), codes)
+        rows, which = rows[which >= 0], which[which >= 0]
         used, which = np.unique(which, return_inverse=True)
-        values = [python_values(values[k : k + 1])[0] if k >= 0 else None for k in used]
-        place = np.array([isinstance(v, str) for v in values], dtype=bool)
-        is_text = place[which]
-        texts = [v for v in values if isinstance(v, str)]
-        return rows[is_text], (np.cumsum(place) - 1)[which[is_text]], texts
+        cells = python_values(values[used])
+        is_text = np.fromiter((isinstance(c, str) for c in cells), bool, len(cells))
+        kept = is_text[which]
+        place = np.cumsum(is_text) - 1
+        return rows[kept], place[which[kept]], [c for c in cells if isinstance(c, str)]
 
     def _find_unseen(self, column, codes):
         """Rows of values that `learn` never saw, their positions among these values (-1: missing), the values."""
         rows = np.flatnonzero(codes == 0)
         column = take(column, rows)
         if len(self.infrequent):
-            is_new = np.flatnonzero(_Lookup(self.infrequent, self.name).encode(column) == 0)
+            is_new = np.flatnonzero(self._rare_lookup.encode(column) == 0)
             rows, column = rows[is_new], take(column, is_new)
         return rows, *distinct(column)
 
@@ -249,6 +250,12 @@ class Vocabulary:
         if "_cached_lookup" not in self.__dict__:
             self._cached_lookup = _Lookup(self.categories, self.name)
         return self._cached_lookup
+
+    @property
+    def _rare_lookup(self):
+        if "_cached_rare_lookup" not in self.__dict__:
+            self._cached_rare_lookup = _Lookup(self.infrequent, self.name)
+        return self._cached_rare_lookup
 
 
 class _Lookup:
