@@ -124,14 +124,23 @@ def _find_groups(texts):
     axes = randomized_svd(weighted, n_directions, random_state=0)[2]
     directions = np.ascontiguousarray((axes * rarity).T, dtype=np.float32)
     place = _place(known, directions)
-    n_groups = min(round(n_texts**0.5), len(np.unique(place, axis=0)))
-    label = KMeans(n_groups, n_init=1, random_state=0).fit(place).labels_
+    # Rounding errors keep texts apart that repeat one word more or less often; k-means would warn of equal points.
+    rounded = place.astype(float).round(4)
+    n_groups = min(round(n_texts**0.5), len(np.unique(rounded, axis=0)))
+    label = KMeans(n_groups, n_init=1, random_state=0).fit(rounded).labels_
     # Means of their members anew: those of k-means are summed up by several threads, in no fixed order.
     centers = np.zeros((n_groups, n_directions), dtype=np.float32)
     np.add.at(centers, label, place)
     centers /= np.maximum(np.bincount(label, minlength=n_groups), 1)[:, None]
     groups = TextGroups(np.empty(0, np.int32), ngrams, directions, centers)
-    return replace(groups, of_category=groups.assign(texts))
+    of_category = groups.assign(texts)
+    used = np.unique(of_category[of_category >= 0])
+    if not len(used):
+        return None
+    # Groups may lose all members, since a text that is mostly unfamiliar is of none. No row would train their vectors.
+    number = np.full(n_groups + 1, -1, dtype=np.int32)  # the last one for -1
+    number[used] = np.arange(len(used))
+    return replace(groups, of_category=number[of_category], centers=centers[used])
 
 
 def tell_apart(groups, codes, table):

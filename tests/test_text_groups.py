@@ -124,6 +124,33 @@ def test_equal_texts_are_one_place():
     assert groups is None or len(groups) <= 21
 
 
+def test_texts_that_repeat_a_word_are_one_place():
+    """Rounding errors keep them apart, of which k-means would warn."""
+    categories = np.array(["abc " * i for i in range(1, 60)], dtype=object)
+    assert len(learn_text_groups(categories, np.ones(59, dtype=int))) == 1
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        words = ["".join(rng.choice(list("abcdxyz "), rng.integers(2, 9))) for _ in range(4)]
+        some = [(rng.choice(words) + " ") * rng.integers(1, 30) for _ in range(60)]
+        learn_text_groups(np.array(some, dtype=object), np.ones(60, dtype=int))
+
+
+def test_each_group_has_a_member():
+    """The vector of a group without one would be as random as it started, and new texts would get it."""
+    pairs = [chr(0x4E00 + i % 40) + chr(0x4E00 + 7 * (i // 40)) + "\u5e02" for i in range(400)]
+    for texts in (pairs, ["ab" + " " * i + "c" for i in range(30)]):
+        groups = learn_text_groups(np.array(texts, dtype=object), np.ones(len(texts), dtype=int))
+        members = groups.of_category[groups.of_category >= 0]
+        assert np.unique(members).tolist() == list(range(len(groups)))
+        np.testing.assert_array_equal(groups.assign(texts), groups.of_category)
+
+
+def test_texts_that_are_mostly_unfamiliar_to_each_other_have_no_groups():
+    """Each shares one n-gram of many with others."""
+    texts = [f"{chr(0x4E00 + 9 * i)}{chr(0x4E01 + 9 * i)}{'abcde'[i % 5]}" for i in range(60)]
+    assert learn_text_groups(np.array(texts, dtype=object), np.ones(60, dtype=int)) is None
+
+
 # --- whether they tell anything --------------------------------------------------------------------
 
 
