@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from _made import PLAIN, QUICK, Callback
+from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.metrics import r2_score, roc_auc_score
 from sklearn.pipeline import make_pipeline
 
@@ -76,6 +77,48 @@ def test_a_known_text_is_assigned_to_its_group():
     np.testing.assert_array_equal(groups.assign(shouted), groups.of_category)
     assert groups.assign(["", " ", "zzyzx", "ψ", "\ud800"]).tolist() == [-1] * 5
     assert groups.assign([]).shape == (0,)
+
+
+def test_ngrams_are_those_of_scikit_learn(monkeypatch):
+    """Two to four letters of a word and the spaces around it; equal ones have an equal hash."""
+    monkeypatch.setattr(text_groups, "N_HASHES", 1 << 22)  # so that no two share one by chance
+    monkeypatch.setattr(text_groups, "_SHIFT", np.uint64(64 - 22))
+    titles, _ = make_titles(12)
+    texts = [
+        *titles,
+        "a",
+        "",
+        " \t\n",
+        "b b  bb",
+        "Çà et LÀ",
+        "ﬁn\u00a0\x0b½",
+        "x\0y",
+        "\U0001f692\u200d z",
+    ]
+    slow = CountVectorizer(analyzer="char_wb", ngram_range=(2, 4), strip_accents="unicode")
+    expected = slow.fit_transform(texts)
+    counts = text_groups._count_ngrams(texts)
+    np.testing.assert_array_equal((counts @ counts.T).toarray(), (expected @ expected.T).toarray())
+    assert np.sort(counts.data).tolist() == np.sort(expected.data).tolist()
+
+
+def test_of_a_long_text_the_first_letters_count():
+    """Else ten thousand texts of many pages would take minutes."""
+    titles, _ = make_titles()
+    groups = learn_text_groups(titles, np.ones(len(titles), dtype=int))
+    start = " ".join(titles[:60])[: text_groups.MAX_LETTERS]
+    assert text_groups._count_ngrams([start + "z" * 10_000]).sum() < 3 * text_groups.MAX_LETTERS
+    assert groups.assign([start + "z" * 10_000, start]).tolist() == [groups.assign([start])[0]] * 2
+
+
+def test_texts_are_read_some_at_a_time(monkeypatch):
+    """Which changes nothing but the memory that it takes."""
+    titles, _ = make_titles()
+    whole = learn_text_groups(titles, np.ones(len(titles), dtype=int))
+    monkeypatch.setattr(text_groups, "_TEXTS_AT_ONCE", 7)
+    parts = learn_text_groups(titles, np.ones(len(titles), dtype=int))
+    np.testing.assert_array_equal(whole.ngrams, parts.ngrams)
+    np.testing.assert_array_equal(whole.of_category, parts.of_category)
 
 
 def test_texts_beyond_the_commonest_are_assigned(monkeypatch):
