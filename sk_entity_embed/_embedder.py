@@ -532,7 +532,7 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         return [
             np.vstack([unknown[None], vectors, of_groups])
             for unknown, vectors, of_groups in zip(
-                self.unknown_vectors_, self.embeddings_, self._group_vectors
+                self.unknown_vectors_, self.embeddings_, self._group_vectors, strict=True
             )
         ]
 
@@ -1082,17 +1082,26 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
 
     def _try_network(self):
         """Ask the network about a row of which nothing is known, which fails if its arrays do not fit together."""
+        self._stack_tables()
         if self._is_of_pairs:
             return
         rows = []
-        for categories, unknown, of_groups, own in zip(
+        for categories, unknown, texts, of_groups, own in zip(
             self.categories_,
             self.unknown_vectors_,
+            self._texts,
             self._group_vectors,
             self._inner_tables,
             strict=True,
         ):
-            if own is not None and len(own) != 1 + len(categories) + len(of_groups):
+            n_groups = 0
+            if texts is not None:
+                groups = TextGroups(**texts)
+                groups.check(len(categories))
+                n_groups = len(groups)
+            if len(of_groups) != n_groups:
+                raise ValueError(f"{len(of_groups)} vectors of groups, {n_groups} groups of texts")
+            if own is not None and len(own) != 1 + len(categories) + n_groups:
                 raise ValueError(f"{len(own)} inner vectors, {len(categories)} categories")
             rows.append(unknown[None] if own is None else own[:1])
         pair_codes = self._encode_pairs(np.zeros((1, len(rows)), dtype=np.int32))

@@ -50,6 +50,22 @@ class TextGroups:
         own = 1 + np.arange(len(self), dtype=np.int32)
         return np.concatenate([np.zeros(1, np.int32), 1 + self.of_category, own])
 
+    def check(self, n_categories):
+        """Raise an error if the arrays do not fit together, as those of a damaged file may not."""
+        n_ngrams, n_directions = self.directions.shape
+        fits = (
+            self.of_category.shape == (n_categories,)
+            and self.ngrams.shape == (n_ngrams,)
+            and self.centers.shape == (len(self), n_directions)
+            and self.of_category.dtype.kind == self.ngrams.dtype.kind == "i"
+            and self.directions.dtype.kind == self.centers.dtype.kind == "f"
+            and -1 <= self.of_category.min(initial=0) <= self.of_category.max(initial=0) < len(self)
+            and 0 <= self.ngrams.min(initial=0) <= self.ngrams.max(initial=0) < N_HASHES
+        )
+        if not fits:
+            shapes = [getattr(self, name).shape for name in vars(self)]
+            raise ValueError(f"groups of texts {shapes}, {n_categories} categories")
+
     def assign(self, texts):
         """Group of each text, shape (n_texts,), int32; -1 where most of its n-grams were never seen."""
         out = np.empty(len(texts), dtype=np.int32)

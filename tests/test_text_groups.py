@@ -11,7 +11,12 @@ from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.metrics import r2_score, roc_auc_score
 from sklearn.pipeline import make_pipeline
 
-from sk_entity_embed import EntityEmbedder, EntityEmbeddingClassifier, EntityEmbeddingRegressor
+from sk_entity_embed import (
+    EntityEmbedder,
+    EntityEmbeddingClassifier,
+    EntityEmbeddingRegressor,
+    _persistence,
+)
 from sk_entity_embed import _text_groups as text_groups
 from sk_entity_embed._head import forward
 from sk_entity_embed._records import TrainedNetwork, TrainingTable
@@ -398,6 +403,57 @@ def test_groups_are_kept(staff, tmp_path):
     for copied in copies:
         np.testing.assert_array_equal(copied.transform(X_new), expected)
         np.testing.assert_array_equal(copied.text_groups_[0], embedder.text_groups_[0])
+
+
+def _change(key, change):
+    """A function that puts another value into the groups of a saved embedder."""
+    return lambda state: state["_texts"][0].update({key: change(state["_texts"][0][key])})
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda state: state["_texts"].__setitem__(0, None),
+        lambda state: state["_texts"].pop(),
+        lambda state: state["_texts"][0].pop("centers"),
+        lambda state: state["_group_vectors"].pop(),
+        lambda state: state["_group_vectors"].__setitem__(0, state["_group_vectors"][0][:-1]),
+        lambda state: state["_group_vectors"].__setitem__(0, state["_group_vectors"][0][:, :0]),
+        lambda state: state["_group_vectors"].__setitem__(0, state["_group_vectors"][0].ravel()),
+        *(
+            _change(key, change)
+            for key in ("of_category", "ngrams", "directions", "centers")
+            for change in (
+                lambda array: array[:-1],
+                lambda array: array[:0],
+                lambda array: array[None],
+                lambda array: array.astype(str),
+                lambda array: None,
+            )
+        ),
+        _change("of_category", lambda groups: groups + 1),
+        _change("of_category", lambda groups: groups - 2),
+        _change("of_category", lambda groups: groups + 0.5),
+        _change("ngrams", lambda hashes: hashes + text_groups.N_HASHES),
+        _change("centers", lambda centers: centers[:, :-1]),
+    ],
+)
+def test_groups_that_do_not_fit_are_refused(fitted_file, tmp_path, damage):
+    """A file is damaged when it is read, not when the first new text comes."""
+    content = _persistence.read(fitted_file, "EntityEmbedder")
+    damage(content["state"])
+    broken = tmp_path / "broken"
+    _persistence.write(broken, "EntityEmbedder", content)
+    with pytest.raises(ValueError, match="is damaged"):
+        EntityEmbedder.load(broken)
+
+
+@pytest.fixture(scope="module")
+def fitted_file(staff, tmp_path_factory):
+    X, y, _, _ = staff
+    path = tmp_path_factory.mktemp("groups") / "staff"
+    EntityEmbedder(**PLAIN).fit(X, y).save(path)
+    return path
 
 
 def test_a_fit_without_texts_forgets_groups(staff):
