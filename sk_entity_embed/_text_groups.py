@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.sparse import csr_matrix, vstack
 
+from ._native import is_missing
+
 MIN_TEXTS = 20  # categories that are worth grouping
 MAX_COMPARED = 10_000  # categories among which groups are found, the commonest ones
 MAX_LETTERS = 1000  # of a text that are read; comparing 10,000 texts of 10 kB would take minutes
@@ -17,6 +19,7 @@ N_SHUFFLES = 199
 PRIOR_ROWS = 10.0  # in the test, a category of so many rows counts half of one of very many
 _TEXTS_AT_ONCE = 1 << 10
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)  # odd, its bits as if drawn: 2**64 over the golden ratio
+_START = np.uint64(1 << 21)  # above any letter; without it one of 0 at the start would be lost
 _SHIFT = np.uint64(64 - 18)  # leaves a number below N_HASHES
 
 
@@ -109,7 +112,7 @@ def learn_text_groups(categories, counts, tells=None):
     if len(categories) < MIN_TEXTS or categories.dtype.kind not in "OU":
         return None
     is_text = np.fromiter((isinstance(c, str) for c in categories), bool, len(categories))
-    if not is_text[:-1].all():  # the last one may be a missing value
+    if not (is_text[:-1].all() and (is_text[-1] or is_missing(categories[-1]))):
         return None
     places = np.flatnonzero(is_text)
     common = np.sort(places[np.argsort(-counts[places], kind="stable")[:MAX_COMPARED]])
@@ -265,7 +268,7 @@ def _count_ngrams(texts):
     letters = np.frombuffer(lines, dtype="<u4")
     is_end, is_space = letters == ord("\n"), letters == ord(" ")
     text = np.cumsum(is_end, dtype=np.int32)
-    key = letters + np.uint64(1 << 21)  # a letter 0 at the start would count for nothing
+    key = letters.astype(np.uint64) + _START
     is_whole = ~is_end
     texts_of, hashes = [], []
     for length in range(2, NGRAM_LENGTHS[1] + 1):

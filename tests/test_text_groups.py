@@ -144,15 +144,14 @@ def test_texts_beyond_the_commonest_are_assigned(monkeypatch):
         [f"shop {i}" for i in range(19)],
         list(range(50)),
         [*(f"shop {i}" for i in range(50)), 7, None],
+        [*(f"shop {i}" for i in range(50)), 7],
         [chr(0x4E00 + 7 * i) for i in range(50)],
     ],
-    ids=["few", "numbers", "objects", "without a common n-gram"],
+    ids=["few", "numbers", "objects", "an object at the end", "without a common n-gram"],
 )
 def test_some_columns_have_no_groups(categories):
     """Of few categories, or of such as have no texts to compare."""
-    array = np.array(categories)
-    if None in categories:
-        array = np.array(categories, dtype=object)
+    array = np.array(categories, dtype=object if categories[-1] in (7, None) else None)
     assert learn_text_groups(array, np.ones(len(array), dtype=int)) is None
 
 
