@@ -320,6 +320,8 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
     @property
     def text_groups_(self):
         """Group of texts of each category, -1 for none; None for a column whose texts were not grouped."""
+        if "_texts" not in vars(self):
+            raise AttributeError("text_groups_ is there after a fit with interaction='mlp'.")
         return [groups and groups["of_category"] for groups in self._texts]
 
     # -- fitting -----------------------------------------------------------------------------------

@@ -1,6 +1,5 @@
 """Groups of categories whose texts are alike: what a group says, rare and new categories of it say too. No torch."""
 
-import unicodedata
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,9 +17,6 @@ N_DIRECTIONS = 50
 N_SHUFFLES = 199
 PRIOR_ROWS = 10.0  # in the test, a category of so many rows counts half of one of very many
 _TEXTS_AT_ONCE = 1 << 10
-_FACTOR = np.uint64(0x9E3779B97F4A7C15)  # odd, its bits as if drawn: 2**64 over the golden ratio
-_START = np.uint64(1 << 21)  # above any letter; without it one of 0 at the start would be lost
-_SHIFT = np.uint64(64 - 18)  # leaves a number below N_HASHES
 
 
 @dataclass(frozen=True)
@@ -259,40 +255,23 @@ def join_columns(network, texts):
 
 
 def _count_ngrams(texts):
-    """Counts of the hashed n-grams of each text, a sparse matrix.
+    """Counts of the hashed n-grams of each text, a sparse matrix."""
+    from sklearn.feature_extraction.text import HashingVectorizer
 
-    They are those of scikit-learn's analyzer "char_wb": a word counts with a space on both sides, and no n-gram reaches
-    into the next one. Here the letters of all texts are one array, which is several times as fast.
-    """
-    lines = "\n".join(map(_spaced, texts)).encode("utf-32-le", "surrogatepass")
-    letters = np.frombuffer(lines, dtype="<u4")
-    is_end, is_space = letters == ord("\n"), letters == ord(" ")
-    text = np.cumsum(is_end, dtype=np.int32)
-    key = letters.astype(np.uint64) + _START
-    is_whole = ~is_end
-    texts_of, hashes = [], []
-    for length in range(2, NGRAM_LENGTHS[1] + 1):
-        key = key[:-1] * _FACTOR + letters[length - 1 :]
-        is_whole = is_whole[:-1] & is_whole[1:]
-        if length == 3:
-            is_whole &= ~is_space[1:-1]  # so longer ones have none inside either
-        first = np.flatnonzero(is_whole)
-        own = key[first]
-        hashes.append(((own ^ (own >> np.uint64(32))) * _FACTOR >> _SHIFT).astype(np.int32))
-        texts_of.append(text[first])
-    rows, columns = np.concatenate(texts_of), np.concatenate(hashes)
-    ones = np.ones(len(rows), dtype=np.float32)  # which the matrix adds up
-    return csr_matrix((ones, (rows, columns)), shape=(len(texts), N_HASHES))
-
-
-def _spaced(text):
-    """The words of a text, in small letters without accents, with a space around each."""
-    text = text[:MAX_LETTERS].lower()
-    if not text.isascii():
-        letters = unicodedata.normalize("NFKD", text)
-        text = "".join(letter for letter in letters if not unicodedata.combining(letter))
-    words = text.split()
-    return f" {' '.join(words)} " if words else ""
+    hashing = HashingVectorizer(
+        analyzer="char_wb",
+        ngram_range=NGRAM_LENGTHS,
+        n_features=N_HASHES,
+        norm=None,
+        alternate_sign=False,
+        strip_accents="unicode",
+        dtype=np.float32,
+    )
+    texts = [text[:MAX_LETTERS] for text in texts]
+    try:
+        return hashing.transform(texts)
+    except UnicodeEncodeError:  # halves of surrogate pairs, as file names may have them
+        return hashing.transform([t.encode("utf-8", "replace").decode() for t in texts])
 
 
 def _select(counts, ngrams):

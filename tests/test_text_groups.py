@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from _made import PLAIN, QUICK, Callback
-from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.metrics import r2_score, roc_auc_score
 from sklearn.pipeline import make_pipeline
 
@@ -82,29 +81,6 @@ def test_a_known_text_is_assigned_to_its_group():
     np.testing.assert_array_equal(groups.assign(shouted), groups.of_category)
     assert groups.assign(["", " ", "zzyzx", "ψ", "\ud800"]).tolist() == [-1] * 5
     assert groups.assign([]).shape == (0,)
-
-
-def test_ngrams_are_those_of_scikit_learn(monkeypatch):
-    """Two to four letters of a word and the spaces around it; equal ones have an equal hash."""
-    monkeypatch.setattr(text_groups, "N_HASHES", 1 << 22)  # so that no two share one by chance
-    monkeypatch.setattr(text_groups, "_SHIFT", np.uint64(64 - 22))
-    titles, _ = make_titles(12)
-    texts = [
-        *titles,
-        "a",
-        "",
-        " \t\n",
-        "b b  bb",
-        "Çà et LÀ",
-        "ﬁn\u00a0\x0b½",
-        "x\0y",
-        "\U0001f692\u200d z",
-    ]
-    slow = CountVectorizer(analyzer="char_wb", ngram_range=(2, 4), strip_accents="unicode")
-    expected = slow.fit_transform(texts)
-    counts = text_groups._count_ngrams(texts)
-    np.testing.assert_array_equal((counts @ counts.T).toarray(), (expected @ expected.T).toarray())
-    assert np.sort(counts.data).tolist() == np.sort(expected.data).tolist()
 
 
 def test_of_a_long_text_the_first_letters_count():
@@ -461,7 +437,8 @@ def test_a_fit_without_texts_forgets_groups(staff):
     embedder = EntityEmbedder(**QUICK).fit(X, y)
     embedder.set_params(interaction="dot", n_components=2)
     embedder.fit(pd.DataFrame({"a": list("aabbcc"), "b": list("xyyzzx")}))
-    assert not hasattr(embedder, "text_groups_")
+    with pytest.raises(AttributeError, match="text_groups_ is there after"):
+        _ = embedder.text_groups_
     assert embedder.transform(pd.DataFrame({"a": ["a", "new"], "b": ["x", "y"]})).shape == (2, 4)
 
 
