@@ -192,9 +192,8 @@ def tell_apart(groups, codes, table):
     ]
     mass, sums = mass[is_used], [s[is_used] for s in sums]
     trust = mass / (mass + PRIOR_ROWS)
-    differences = [
-        s / (mass + PRIOR_ROWS) for s in sums
-    ]  # trust times the difference from the mean of all
+    # Differences from the mean of all, times trust.
+    differences = [s / (mass + PRIOR_ROWS) for s in sums]
     group = groups.of_category[is_used]
 
     def variance_between(group):
@@ -219,8 +218,15 @@ def append_groups(codes, groups_of_codes):
     -------
     codes : ndarray of shape (n_rows, n_columns + n_grouped), int32
     """
-    further = [of[codes[:, c]] for c, of in enumerate(groups_of_codes) if of is not None]
-    return np.asfortranarray(np.column_stack([codes, *further])) if further else codes
+    grouped = [c for c, of_code in enumerate(groups_of_codes) if of_code is not None]
+    if not grouped:
+        return codes
+    n_rows, n_columns = codes.shape
+    out = np.empty((n_rows, n_columns + len(grouped)), dtype=np.int32, order="F")
+    out[:, :n_columns] = codes
+    for j, c in enumerate(grouped, n_columns):
+        groups_of_codes[c].take(codes[:, c], out=out[:, j], mode="clip")
+    return out
 
 
 def join_columns(network, texts):
