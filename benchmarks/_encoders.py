@@ -6,6 +6,7 @@ needs from ``y`` it may only take from the training rows; how it keeps their lab
 its own business.
 """
 
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from unittest import mock
@@ -145,9 +146,17 @@ def gap(split):
 # -- vectors ---------------------------------------------------------------------------------------
 
 
-_AS_LEARNED = mock.patch(
-    "sk_entity_embed._fit_network.express", lambda network, *_, **__: network.tables
-)
+def _without_effects():
+    return mock.patch("sk_entity_embed._fit_network.append_effects", lambda tables, *_: tables)
+
+
+@contextmanager
+def _as_learned():
+    express = mock.patch(
+        "sk_entity_embed._fit_network.express", lambda network, *_, **__: network.tables
+    )
+    with express, _without_effects():
+        yield
 
 
 def _embedder(split, **parameters):
@@ -198,9 +207,20 @@ def ours_p_exact(split):
     return ours_exact(split, add_prediction=True)
 
 
+def ours_without_effects(split, **parameters):
+    """Our vectors without the effects of a linear model beside them: what are they worth?"""
+    with _without_effects():
+        return ours(split, **parameters)
+
+
+def ours_p_without_effects(split):
+    """The same with the prediction."""
+    return ours_without_effects(split, add_prediction=True)
+
+
 def ours_as_learned(split):
     """Our vectors as the network learned them: what is it worth to tell them by the responses?"""
-    with _AS_LEARNED:
+    with _as_learned():
         return ours(split)
 
 
@@ -214,13 +234,13 @@ def target_p(split):
 
 def naive(split):
     """One network without cross-fitting, as other packages have it: the labels leak."""
-    with _AS_LEARNED:
+    with _as_learned():
         return ours(split, cv=None, text_groups=False)
 
 
 def random(split):
     """The control: vectors of the same size, drawn at random. They tell identity, nothing else."""
-    with _AS_LEARNED:
+    with _as_learned():
         embedder = _embedder(split, cv=None, text_groups=False, max_epochs=1)
         embedder.fit(split.X, split.y)
     rng = np.random.default_rng(split.seed)
@@ -235,7 +255,7 @@ def random(split):
 
 def k_networks(split):
     """A network for each fold, its vectors rotated onto those of one that saw all rows."""
-    with _AS_LEARNED:
+    with _as_learned():
         reference = _embedder(split, cv=None, text_groups=False).fit(split.X, split.y)
     train = np.empty((len(split.X), sum(reference.n_components_) + len(split.nums)), np.float32)
     for rest, held in split.folds().split(split.X, split.y):
@@ -294,6 +314,8 @@ ENCODERS = {
     "ours+p without pairs": ours_p_without_pairs,
     "ours without texts": ours_without_texts,
     "ours+p without texts": ours_p_without_texts,
+    "ours without effects": ours_without_effects,
+    "ours+p without effects": ours_p_without_effects,
     "ours exact": ours_exact,
     "ours+p exact": ours_p_exact,
     "ours as learned": ours_as_learned,
@@ -305,6 +327,8 @@ VARIANTS = (
     "ours+p without pairs",
     "ours without texts",
     "ours+p without texts",
+    "ours without effects",
+    "ours+p without effects",
     "ours exact",
     "ours+p exact",
     "ours as learned",

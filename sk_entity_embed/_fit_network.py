@@ -10,6 +10,7 @@ from sklearn.utils import check_random_state
 from ._calibration import calibrate
 from ._callbacks import EpochCallbacks
 from ._cross_fitting import assign_folds, drop_empty_folds
+from ._effects import append_effects
 from ._numeric import learn_scaling, scale
 from ._pairs import learn_pairs, no_pairs
 from ._plan import (
@@ -70,7 +71,7 @@ def fit_network(estimator, X, y, sample_weight, split_params, owner=None, class_
     fold = assign_folds(
         estimator.cv, y, kind=target.kind, random_state=random_state, split_params=split_params, X=X
     )
-    table, scaling, fold = _lay_out(columns, encoded, weight, fold)
+    table, scaling, numeric, fold = _lay_out(columns, encoded, weight, fold)
     n_folds = 1 if fold is None else int(fold.max()) + 1
     table = replace(table, validation=draw_validation(estimator, table.n_rows, random_state))
     names = attributes["categorical_features_"]
@@ -84,9 +85,8 @@ def fit_network(estimator, X, y, sample_weight, split_params, owner=None, class_
     are_auto = [width == "auto" for width in wanted_components(estimator, names)]
     vocabularies = attributes["_vocabularies"]
     texts = find_text_groups(estimator.text_groups, vocabularies, are_auto, table)
-    table = replace(
-        table, codes=append_groups(table.codes, [groups and groups.of_code for groups in texts])
-    )
+    of_groups = [groups and groups.of_code for groups in texts]
+    table = replace(table, codes=append_groups(table.codes, of_groups))
     grouped = [groups for groups in texts if groups]
     group_widths = [auto_components(len(groups), target.n_directions) for groups in grouped]
     n_codes = [v.n_codes for v in vocabularies] + [len(groups) + 1 for groups in grouped]
@@ -136,7 +136,12 @@ def fit_network(estimator, X, y, sample_weight, split_params, owner=None, class_
 
     def express_free(network):
         most = [width if is_auto else None for width, is_auto in zip(widths, are_auto)]
-        return express(network, table, most, loss=spec.loss, plan=plans[0])
+        tables = express(network, table, most, loss=spec.loss, plan=plans[0])
+        # Vectors with as many components as there are differences of categories tell them all.
+        may_grow = [
+            is_auto and t.shape[2] < n - 1 for is_auto, t, n in zip(are_auto, tables, n_categories)
+        ]
+        return append_effects(tables, table, numeric, of_groups, may_grow, spec.loss)
 
     def describe_owner(*networks):
         embedder = copy.copy(estimator)
@@ -164,6 +169,8 @@ def _lay_out(columns, encoded, weight, fold):
     table : TrainingTable
     scaling : dict
         Of the numbers, as `scale` takes it.
+    numeric : ndarray of shape (n_used, n_numeric), float32
+        The numbers as they came.
     fold : ndarray of shape (n_rows,) or None
         Of all rows; None if there are not two with something to train on.
     """
@@ -179,7 +186,7 @@ def _lay_out(columns, encoded, weight, fold):
         weight=None if weight is None else (weight[used] / weight[used].mean()).astype(np.float32),
         fold=None if fold is None else fold[used],
     )
-    return table, scaling, fold
+    return table, scaling, numeric, fold
 
 
 def find_text_groups(wanted, vocabularies, are_auto, table):

@@ -1,0 +1,190 @@
+"""Effects that add up: what a linear model of all columns would give each category. No torch."""
+
+import math
+
+import numpy as np
+from scipy.linalg import cho_factor, cho_solve
+
+from ._cross_fitting import out_of_fold_vectors
+from ._rows import draw_rows
+
+# What a column's effects must explain of the variance that a linear model of the vectors leaves. On 38 tables half of
+# it gained linear models .001 more and cost nearest neighbours .001; effects for all columns, .002 and .003.
+MIN_SHARE = 0.02
+MIN_ROWS = 30  # rows that it must explain as if alone: of few rows chance explains much
+N_JUDGED = 1 << 16  # rows that tell that
+MAX_SWEEPS = 20
+TOLERANCE = 1e-3  # standard deviations of the target that effects may still move by
+_RIDGE = 1e-6  # share of its rows that a number's coefficient is shrunk by, for numbers that are sums of others
+
+
+def append_effects(tables, table, numeric, of_groups, may_grow, loss):
+    """Give vectors one more component where they do not tell a linear model what it could know.
+
+    What the effect of a number says by its bends, the network leaves to the number, and a vector tells the rest. A
+    linear model has no bends and would give that part to the categories. So a linear model of all columns and numbers
+    is fitted beside the network, with an effect for each category. Rows of fold ``k`` have no say in its effects for
+    table ``k``. If they explain enough of what a linear model of the vectors leaves, they become a component.
+
+    Of 38 tables 18 got one. Linear models behind them gain .026 on average (R2 or AUC), boosting .003, and nearest
+    neighbours nothing: "ours without effects" of bench_quality.
+
+    Parameters
+    ----------
+    tables : list of ndarray of shape (n_tables, n_codes, n_components), float32
+        One per column.
+    table : TrainingTable
+        Its codes may have further columns, those of groups of texts.
+    numeric : ndarray of shape (n_rows, n_numeric), float32
+        The numbers of its rows as they came, which is how a linear model gets them.
+    of_groups : list of ndarray of shape (n_codes,) or None
+        For each column the codes of its groups by its own codes, in the order of the further columns.
+    may_grow : list of bool
+        The columns whose vectors may have a further component.
+    loss : str
+        Of the network.
+
+    Returns
+    -------
+    tables : list of ndarray
+        The same arrays but for the columns that got a component.
+    """
+    n_outputs = table.target.shape[1]
+    if table.fold is None or n_outputs > 1 or not any(may_grow):
+        return tables
+    unit = 1.0
+    if loss == "log_loss":  # of shares, into log-odds as vectors are
+        share = table.shares()[0]
+        unit = 1 / (share * (1 - share))
+    numeric = _standardise(numeric)
+    effects = _fold_effects(tables, table, numeric, of_groups)
+    chosen = _explain(tables, effects, table, numeric, may_grow)
+    return [
+        np.concatenate([vectors, np.float32(unit) * of_column[:, :, None]], axis=2)
+        if is_chosen
+        else vectors
+        for vectors, of_column, is_chosen in zip(tables, effects, chosen)
+    ]
+
+
+def _standardise(numeric):
+    """Numbers of mean 0 and variance 1, 0 where one is missing; then a column of marks for each that lacks any."""
+    missing = np.isnan(numeric)
+    n_present = np.maximum((~missing).sum(axis=0), 1)
+    scaled = np.where(missing, 0, numeric).astype(np.float64)
+    scaled -= scaled.sum(axis=0) / n_present
+    scaled[missing] = 0
+    spread = np.sqrt(np.square(scaled).sum(axis=0) / n_present)
+    scaled /= np.where(spread > 0, spread, 1)
+    return np.hstack([scaled, missing[:, missing.any(axis=0)]]).astype(np.float32)
+
+
+def _fold_effects(tables, table, numeric, of_groups):
+    """Effects of all codes of each column, those of their groups included.
+
+    Returns
+    -------
+    effects : list of ndarray of shape (n_tables, n_codes), float32
+    """
+    grouped = [of_code for of_code in of_groups if of_code is not None]
+    n_codes = [t.shape[1] for t in tables] + [int(of_code.max()) + 1 for of_code in grouped]
+    weight = np.ones(table.n_rows) if table.weight is None else table.weight.astype(np.float64)
+    out = [np.empty(t.shape[:2], dtype=np.float32) for t in tables]
+    for k in range(len(tables[0])):
+        kept = np.where(table.fold == k, 0.0, weight)
+        effects = fit_additive_model(table.codes, n_codes, numeric, table.target[:, 0], kept)
+        further = iter(effects[len(tables) :])
+        for c, of_code in enumerate(of_groups):
+            out[c][k] = effects[c] if of_code is None else effects[c] + next(further)[of_code]
+    return out
+
+
+def fit_additive_model(codes, n_codes, numeric, target, weight):
+    """Fit numbers linearly and categories by an effect each, which is shrunk as far as the column's variance says.
+
+    A linear mixed model: effects of a column are draws from a normal distribution around zero, and what comes out are
+    their best linear unbiased predictions [1]_, found by backfitting [2]_: one column after the other explains what the
+    others leave. The variances are those of the EM algorithm [3]_, a step after each sweep.
+
+    Parameters
+    ----------
+    codes : ndarray of shape (n_rows, n_columns), int32
+    n_codes : list of int
+        Per column.
+    numeric : ndarray of shape (n_rows, n_numeric), float32
+    target : ndarray of shape (n_rows,)
+    weight : ndarray of shape (n_rows,), float64
+        Rows of weight 0 count for nothing.
+
+    Returns
+    -------
+    effects : list of ndarray of shape (n_codes,), float64
+        Zero for codes without a row.
+
+    References
+    ----------
+    .. [1] Robinson, G. K. (1991). That BLUP is a good thing: the estimation of random effects. Statistical Science
+       6(1). :doi:`10.1214/ss/1177011926`
+    .. [2] Buja, A., Hastie, T. and Tibshirani, R. (1989). Linear smoothers and additive models. The Annals of
+       Statistics 17(2). :doi:`10.1214/aos/1176347115`
+    .. [3] Laird, N. M. and Ware, J. H. (1982). Random-effects models for longitudinal data. Biometrics 38(4).
+       :doi:`10.2307/2529876`
+    """
+    design = np.column_stack([np.ones(len(codes), np.float32), numeric])
+    normal = design.T @ (weight.astype(np.float32)[:, None] * design)
+    total = weight.sum()
+    normal[np.diag_indices_from(normal)] += _RIDGE * total
+    factor = cho_factor(normal.astype(np.float64))
+    residual = target - np.average(target, weights=weight)
+    spread = math.sqrt(weight @ np.square(residual) / total)
+    mass = [np.bincount(column, weight, n) for column, n in zip(codes.T, n_codes)]
+    effects = [np.zeros(n) for n in n_codes]
+    # What a group of categories has in common is the group's; the other way round there would be nothing left of it.
+    coarse_first = np.argsort(n_codes, kind="stable")
+    ratio = np.full(len(n_codes), 5.0)  # variance of the noise over that of a column's effects
+    for _ in range(MAX_SWEEPS):
+        change = cho_solve(factor, (weight * residual).astype(np.float32) @ design)
+        residual -= design @ change.astype(np.float32)
+        moved = 0.0
+        for c in coarse_first:
+            column = codes[:, c]
+            sums = np.bincount(column, weight * residual, n_codes[c]) + mass[c] * effects[c]
+            change = sums / (mass[c] + ratio[c]) - effects[c]
+            effects[c] += change
+            residual -= change[column]
+            moved = max(moved, math.sqrt(mass[c] @ np.square(change) / total))
+        if moved <= TOLERANCE * spread:
+            break
+        n_free = design.shape[1] + sum((m / (m + r)).sum() for m, r in zip(mass, ratio))
+        noise = weight @ np.square(residual) / max(total - n_free, 0.05 * total)
+        for c in range(len(n_codes)):
+            used = mass[c] > 0
+            uncertainty = noise / (mass[c][used] + ratio[c])
+            variance = (np.square(effects[c][used]) + uncertainty).mean()
+            ratio[c] = np.clip(noise / max(variance, np.finfo(float).tiny), 1e-3, 1e9)
+    return effects
+
+
+def _explain(tables, effects, table, numeric, may_grow):
+    """Which columns' effects explain enough of what a linear model of the vectors leaves; list of bool."""
+    rows = draw_rows(table.n_rows, N_JUDGED)
+    codes, fold = table.codes[rows, : len(tables)], table.fold[rows]
+    weight = np.ones(len(rows)) if table.weight is None else table.weight[rows].astype(np.float64)
+    target, weight = table.target[rows, 0], weight / weight.sum()
+    candidates = np.flatnonzero(may_grow)
+    of_rows = [effects[c][fold, codes[:, c]] for c in candidates]
+    inputs = np.column_stack([*of_rows, numeric[rows], out_of_fold_vectors(tables, codes, fold)])
+    inputs -= weight @ inputs
+    inputs /= np.maximum(np.sqrt(weight @ np.square(inputs)), np.finfo(np.float32).tiny)
+    target = target - weight @ target
+    normal = inputs.T @ (weight[:, None] * inputs)
+    normal[np.diag_indices_from(normal)] += _RIDGE
+    inverse = np.linalg.inv(normal)
+    coefs = inverse @ (inputs.T @ (weight * target))
+    left = weight @ np.square(target - inputs @ coefs)
+    coefs, scale = coefs[: len(candidates)], np.diag(inverse)[: len(candidates)]
+    gain = np.square(coefs) / scale  # what would be left more without one of them
+    least = max(MIN_SHARE, MIN_ROWS / len(rows))
+    chosen = np.zeros(len(tables), dtype=bool)
+    chosen[candidates] = (coefs > 0) & (gain > least * (left + gain))
+    return chosen.tolist()

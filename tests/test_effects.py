@@ -1,0 +1,191 @@
+"""A component for what a linear model would give each category."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.special import logit
+from sklearn.linear_model import Ridge
+
+from sk_entity_embed import EntityEmbedder, _fit_network
+from sk_entity_embed._effects import _standardise, append_effects, fit_additive_model
+from sk_entity_embed._records import TrainingTable
+
+QUICK = {"hidden_layer_sizes": (16,), "max_epochs": 10, "random_state": 0}
+
+
+def draw_additive(n_rows=4000, noise=0.1, seed=0):
+    """Codes of two columns, a number, their effects, and the sum of all."""
+    rng = np.random.default_rng(seed)
+    codes = np.column_stack([rng.integers(1, n, n_rows) for n in (6, 41)]).astype(np.int32)
+    numeric = rng.normal(size=(n_rows, 1)).astype(np.float32)
+    effects = [rng.normal(size=n) for n in (6, 41)]
+    y = effects[0][codes[:, 0]] + effects[1][codes[:, 1]] - 2 * numeric[:, 0]
+    return codes, numeric, effects, y + noise * rng.normal(size=n_rows)
+
+
+def make_bent(n_rows=1500, seed=0):
+    """Cities that differ in their size alone, whose square counts: a number tells all, if one may bend it.
+
+    What a line through the sizes leaves is a matter of the city, for a linear model.
+    """
+    rng = np.random.default_rng(seed)
+    city = rng.integers(15, size=n_rows)
+    size = rng.normal(size=15)[city] + 0.2 * rng.normal(size=n_rows)
+    kind = rng.integers(4, size=n_rows)
+    y = size**2 + 0.5 * kind + 0.1 * rng.normal(size=n_rows)
+    X = pd.DataFrame({"city": [f"no. {i}" for i in city], "kind": kind.astype(str), "size": size})
+    return X, y
+
+
+def make_training(codes, numeric, y, n_folds=3):
+    target = ((y - y.mean()) / y.std()).astype(np.float32)[:, None]
+    return TrainingTable(codes, numeric, target, fold=np.arange(len(y)) % n_folds)
+
+
+def test_planted_effects_are_found():
+    """Beside those of another column and of a number; a constant is nobody's."""
+    codes, numeric, planted, y = draw_additive()
+    found = fit_additive_model(codes, [6, 41], numeric, y, np.ones(len(y)))
+    for effects, truth in zip(found, planted):
+        assert effects[0] == 0  # no row has it
+        apart = effects[1:] - truth[1:]
+        np.testing.assert_allclose(apart - apart.mean(), 0, atol=0.05)
+
+
+def test_effects_are_best_linear_unbiased_predictions():
+    """For the variances that are found: a rare category is shrunk, a column of chance nearly to nothing."""
+    rng = np.random.default_rng(0)
+    codes = np.column_stack([rng.integers(200, size=2000), rng.integers(50, size=2000)])
+    codes = codes.astype(np.int32)
+    truth = rng.normal(size=200)
+    y = truth[codes[:, 0]] + 2 * rng.normal(size=2000)
+    effects, of_chance = fit_additive_model(
+        codes, [200, 50], np.empty((2000, 0), np.float32), y, np.ones(2000)
+    )
+    counts = np.bincount(codes[:, 0])
+    means = np.bincount(codes[:, 0], y - y.mean()) / counts
+    # Variances 4 and 1, so a mean of n rows is shrunk by n / (n + 4).
+    best = means * counts / (counts + 4)
+    assert np.corrcoef(effects, best)[0, 1] > 0.99
+    assert np.square(effects - best).mean() < 0.02 * np.square(best).mean()
+    assert of_chance.std() < 0.3 * effects.std()
+
+
+def test_a_weight_of_two_is_two_rows_and_one_of_zero_none():
+    """To the last digits that 32 bits of a number hold."""
+    codes, numeric, _, y = draw_additive(300)
+    weight = np.random.default_rng(1).integers(3, size=300).astype(float)
+    rows = np.repeat(np.arange(300), weight.astype(int))
+    weighted = fit_additive_model(codes, [6, 41], numeric, y, weight)
+    repeated = fit_additive_model(codes[rows], [6, 41], numeric[rows], y[rows], np.ones(len(rows)))
+    for one, other in zip(weighted, repeated):
+        np.testing.assert_allclose(one, other, atol=1e-4)
+
+
+def test_numbers_are_filled_and_marked():
+    """Without a warning for those that are all missing, or all alike."""
+    numeric = np.array([[1, 3, np.nan, 7], [2, np.nan, np.nan, 7], [6, 5, np.nan, 7]], np.float32)
+    scaled = _standardise(numeric)
+    expected = (numeric[:, 0] - 3) / np.sqrt(14 / 3)
+    np.testing.assert_allclose(scaled[:, 0], expected, rtol=1e-6)
+    np.testing.assert_array_equal(scaled[:, 1:4], [[-1, 0, 0], [0, 0, 0], [1, 0, 0]])
+    np.testing.assert_array_equal(scaled[:, 4:], [[0, 1], [1, 1], [0, 1]])
+
+
+def test_labels_of_a_fold_have_no_part_in_its_effects():
+    """Table 0 keeps its bits whatever the labels of fold 0 say; the others do not."""
+    codes, numeric, _, y = draw_additive(600)
+    table = make_training(codes, numeric, y)
+    blank = [np.zeros((3, n, 1), dtype=np.float32) for n in (6, 41)]
+    target = table.target.copy()
+    target[table.fold == 0] *= 2
+    one, other = (
+        append_effects(blank, t, numeric, [None, None], [True, True], "squared_error")
+        for t in (table, replace(table, target=target))
+    )
+    for before, after in zip(one, other):
+        assert before.shape[2] == after.shape[2] == 2
+        np.testing.assert_array_equal(before[0], after[0])
+        assert np.abs(before[1:, 1:, 1] - after[1:, 1:, 1]).max() > 0.1
+
+
+def test_a_linear_model_learns_what_the_network_leaves_to_a_number():
+    """The network bends the number and has nothing to say of cities."""
+    X, y = make_bent(3000)
+    X, y, X_new, y_new = X[:1500], y[:1500], X[1500:], y[1500:]
+    scores = []
+    for told in (True, False):
+        with pytest.MonkeyPatch.context() as patch:
+            if not told:
+                patch.setattr(_fit_network, "append_effects", lambda tables, *_: tables)
+            embedder = EntityEmbedder(**{**QUICK, "max_epochs": 60})
+            model = Ridge().fit(embedder.fit_transform(X, y), y)
+        scores.append(model.score(embedder.transform(X_new), y_new))
+        assert list(embedder.get_feature_names_out()).count("city_1") == told
+    assert scores[0] > scores[1] + 0.05
+
+
+def test_vectors_that_tell_all_get_no_effect():
+    """Effects that add up are what a component of a response tells."""
+    codes, numeric, _, y = draw_additive(3000)
+    X = pd.DataFrame({"a": codes[:, 0].astype(str), "b": codes[:, 1].astype(str)})
+    embedder = EntityEmbedder(hidden_layer_sizes=(), max_epochs=60, random_state=0)
+    embedder.fit(X.assign(x=numeric[:, 0]), y)
+    assert embedder.n_components_ == [1, 1]
+
+
+@pytest.mark.parametrize(
+    "settings", [{"cv": None}, {"n_components": 2}, {"n_components": {"city": 2}}]
+)
+def test_no_effect_where_a_width_is_given_or_nothing_is_cross_fitted(settings):
+    """A width is taken at its word; without folds an effect would have seen the labels of its rows."""
+    X, y = make_bent(400)
+    names = EntityEmbedder(**QUICK, **settings).fit(X, y).get_feature_names_out()
+    assert "city_2" not in names
+    assert np.sum(["city" in name for name in names]) <= 2
+
+
+def test_a_random_target_has_no_effects():
+    """Nor do several classes or outputs, for which one number would not do."""
+    X, y = make_bent(1000)
+    coin = np.random.default_rng(1).integers(2, size=1000)
+    told = EntityEmbedder(**QUICK).fit(X, coin).n_components_
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sk_entity_embed._effects._fold_effects", None)  # never asked
+        for several in (np.digitize(y, [1, 2]), np.column_stack([y, y**2])):
+            EntityEmbedder(**QUICK).fit(X, several)
+        patch.setattr(_fit_network, "append_effects", lambda tables, *_: tables)
+        assert EntityEmbedder(**QUICK).fit(X, coin).n_components_ == told
+
+
+def test_effects_on_a_class_are_log_odds():
+    """As the vectors that they stand beside."""
+    rng = np.random.default_rng(0)
+    codes = rng.integers(1, 3, size=(20_000, 1)).astype(np.int32)
+    y = (rng.random(20_000) < np.array([0, 0.35, 0.55])[codes[:, 0]]).astype(np.float32)
+    table = TrainingTable(
+        codes, np.empty((20_000, 0), np.float32), y[:, None], fold=np.arange(20_000) % 5
+    )
+    blank = [np.zeros((5, 3, 1), dtype=np.float32)]
+    (vectors,) = append_effects(blank, table, table.numeric, [None], [True], "log_loss")
+    low, high = vectors[:, 1:, 1].mean(axis=0)
+    shares = [y[codes[:, 0] == code].mean() for code in (1, 2)]
+    assert high - low == pytest.approx(np.diff(logit(shares))[0], abs=0.05)
+
+
+def test_a_new_text_has_the_effect_of_its_group():
+    """A category's effect is its group's and its own."""
+    codes, numeric, _, y = draw_additive(600)
+    of_code = np.concatenate([[0], 1 + np.arange(40) % 4, [1, 2, 3, 4]])
+    with_groups = np.column_stack([codes, of_code[codes[:, 1]]]).astype(np.int32)
+    y = y + 5 * of_code[codes[:, 1]]
+    table = make_training(with_groups, numeric, y)
+    blank = [np.zeros((3, n, 1), dtype=np.float32) for n in (6, 45)]
+    _, vectors = append_effects(
+        blank, table, numeric, [None, of_code], [True, True], "squared_error"
+    )
+    of_groups = vectors[:, 41:, 1].mean(axis=0) * y.std()
+    np.testing.assert_allclose(np.diff(of_groups), 5, atol=1.5)
+    assert (vectors[:, 0, 1] == 0).all()  # an unknown category of no group
