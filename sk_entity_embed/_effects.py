@@ -15,7 +15,8 @@ MIN_ROWS = 30  # rows that it must explain as if alone: of few rows chance expla
 N_JUDGED = 1 << 16  # rows that tell that
 MAX_SWEEPS = 20
 TOLERANCE = 1e-3  # standard deviations of the target that effects may still move by
-_RIDGE = 1e-6  # share of its rows that a number's coefficient is shrunk by, for numbers that are sums of others
+# Share of the rows that coefficients are shrunk by, for numbers that are sums of others; far above 32 bits' rounding.
+_RIDGE = 1e-4
 
 
 def append_effects(tables, table, numeric, of_groups, may_grow, loss):

@@ -94,6 +94,15 @@ def test_numbers_are_filled_and_marked():
     np.testing.assert_array_equal(scaled[:, 4:], [[0, 1], [1, 1], [0, 1]])
 
 
+def test_numbers_that_are_sums_of_others():
+    """As marks of the same missing cells are: they share what one of them would have had."""
+    codes, numeric, _, y = draw_additive(500)
+    once = fit_additive_model(codes, [6, 41], numeric, y, np.ones(500))
+    many = np.repeat(numeric, 20, axis=1) * np.linspace(0.5, 2, 20, dtype=np.float32)
+    for one, other in zip(once, fit_additive_model(codes, [6, 41], many, y, np.ones(500))):
+        np.testing.assert_allclose(one, other, atol=1e-3)
+
+
 def test_labels_of_a_fold_have_no_part_in_its_effects():
     """Table 0 keeps its bits whatever the labels of fold 0 say; the others do not."""
     codes, numeric, _, y = draw_additive(600)
