@@ -14,6 +14,7 @@ from ._effects import append_effects
 from ._numeric import learn_scaling, scale
 from ._pairs import learn_pairs, no_pairs
 from ._plan import (
+    MAX_AUTO_COMPONENTS,
     auto_components,
     count_pairs,
     draw_validation,
@@ -134,19 +135,20 @@ def fit_network(estimator, X, y, sample_weight, split_params, owner=None, class_
     if len(pairs):
         plans.append(plan_of_pairs(plans[0], random_state))
 
-    def express_free(network):
+    def shown_tables(network):
         most = [width if is_auto else None for width, is_auto in zip(widths, are_auto)]
         tables = express(network, table, most, loss=spec.loss, plan=plans[0])
         # Vectors with as many components as there are differences of categories tell them all.
         may_grow = [
-            is_auto and t.shape[2] < n - 1 for is_auto, t, n in zip(are_auto, tables, n_categories)
+            is_auto and t.shape[2] < min(n - 1, MAX_AUTO_COMPONENTS)
+            for is_auto, t, n in zip(are_auto, tables, n_categories)
         ]
         return append_effects(tables, table, numeric, of_groups, may_grow, spec.loss)
 
     def describe_owner(*networks):
         embedder = copy.copy(estimator)
         # A predictor is asked for predictions, which need no other vectors than the network's.
-        tables = express_free(networks[0]) if owner is estimator else networks[0].tables
+        tables = shown_tables(networks[0]) if owner is estimator else networks[0].tables
         embedder.__dict__.update(describe(tables, *networks), _cache={})
         return owner._fitted_attributes(embedder)
 
@@ -157,7 +159,7 @@ def fit_network(estimator, X, y, sample_weight, split_params, owner=None, class_
     losses = [network.validation_loss for network in networks]
     if estimator.crossed_pairs == "auto" and losses[-1] > losses[0]:
         networks.pop()  # what pairs tell beyond the vectors is noise
-    tables = express_free(networks[0])
+    tables = shown_tables(networks[0])
     return Fitted(columns, fold, networks[-1], tables, describe(tables, *networks))
 
 
