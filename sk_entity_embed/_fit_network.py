@@ -139,11 +139,11 @@ def fit_network(estimator, X, y, sample_weight, split_params, owner=None, class_
         most = [width if is_auto else None for width, is_auto in zip(widths, are_auto)]
         tables = express(network, table, most, loss=spec.loss, plan=plans[0])
         # Vectors with as many components as there are differences of categories tell them all.
-        may_grow = [
-            is_auto and t.shape[2] < min(n - 1, MAX_AUTO_COMPONENTS)
-            for is_auto, t, n in zip(are_auto, tables, n_categories)
+        widest = [
+            min(n - 1, MAX_AUTO_COMPONENTS) if is_auto else 0
+            for n, is_auto in zip(n_categories, are_auto)
         ]
-        return append_effects(tables, table, numeric, of_groups, may_grow, spec.loss)
+        return append_effects(tables, table, numeric, of_groups, widest, spec.loss)
 
     def describe_owner(*networks):
         embedder = copy.copy(estimator)

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.special import logit
-from sklearn.linear_model import Ridge
+from sklearn.linear_model import LogisticRegression, Ridge
 
 from sk_entity_embed import EntityEmbedder, _fit_network
 from sk_entity_embed._effects import _standardise, append_effects, fit_additive_model
@@ -111,7 +111,7 @@ def test_labels_of_a_fold_have_no_part_in_its_effects():
     target = table.target.copy()
     target[table.fold == 0] *= 2
     one, other = (
-        append_effects(blank, t, numeric, [None, None], [True, True], "squared_error")
+        append_effects(blank, t, numeric, [None, None], [2, 2], "squared_error")
         for t in (table, replace(table, target=target))
     )
     for before, after in zip(one, other):
@@ -157,16 +157,50 @@ def test_no_effect_where_a_width_is_given_or_nothing_is_cross_fitted(settings):
 
 
 def test_a_random_target_has_no_effects():
-    """Nor do several classes or outputs, for which one number would not do."""
-    X, y = make_bent(1000)
+    """The vectors are as wide as they were."""
+    X, _ = make_bent(1000)
     coin = np.random.default_rng(1).integers(2, size=1000)
     told = EntityEmbedder(**QUICK).fit(X, coin).n_components_
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sk_entity_embed._effects._fold_effects", None)  # never asked
-        for several in (np.digitize(y, [1, 2]), np.column_stack([y, y**2])):
-            EntityEmbedder(**QUICK).fit(X, several)
         patch.setattr(_fit_network, "append_effects", lambda tables, *_: tables)
         assert EntityEmbedder(**QUICK).fit(X, coin).n_components_ == told
+
+
+def test_several_classes_share_components():
+    """Three classes that a number tells by its bends, of which a linear model would see two more directions."""
+    X, y = make_bent(3000)
+    y = np.digitize(y, [0.5, 1.5])
+    scores = []
+    for told in (True, False):
+        with pytest.MonkeyPatch.context() as patch:
+            if not told:
+                patch.setattr(_fit_network, "append_effects", lambda tables, *_: tables)
+            embedder = EntityEmbedder(**{**QUICK, "max_epochs": 60})
+            Z = embedder.fit_transform(X[:1500], y[:1500])
+        model = LogisticRegression(max_iter=1000).fit(Z, y[:1500])
+        scores.append(model.score(embedder.transform(X[1500:]), y[1500:]))
+    assert scores[0] > scores[1] + 0.02
+
+
+def test_no_vector_grows_beyond_twice_its_width_nor_its_bound():
+    """Of two outputs whose effects both count."""
+    codes, numeric, _, y = draw_additive(1000)
+    other = np.random.default_rng(1).normal(size=(6, 41))[codes[:, 0], codes[:, 1]]
+    table = make_training(codes, numeric, y)
+    other = ((other - other.mean()) / other.std()).astype(np.float32)[:, None]
+    table = replace(table, target=np.hstack([table.target, other]))
+    for width, most, expected in [(1, 9, 2), (2, 9, 4), (2, 3, 3), (2, 2, 2)]:
+        blank = [np.zeros((3, n, width), dtype=np.float32) for n in (6, 41)]
+        told = append_effects(blank, table, numeric, [None, None], [0, most], "squared_error")
+        assert [t.shape[2] for t in told] == [width, expected]
+
+
+def test_more_outputs_than_ten_are_not_asked():
+    """There would be a model for each."""
+    X, y = make_bent(400)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sk_entity_embed._effects.fit_additive_model", None)
+        EntityEmbedder(**QUICK).fit(X, np.column_stack([y] * 11))
 
 
 def test_effects_on_a_class_are_log_odds():
@@ -178,7 +212,7 @@ def test_effects_on_a_class_are_log_odds():
         codes, np.empty((20_000, 0), np.float32), y[:, None], fold=np.arange(20_000) % 5
     )
     blank = [np.zeros((5, 3, 1), dtype=np.float32)]
-    (vectors,) = append_effects(blank, table, table.numeric, [None], [True], "log_loss")
+    (vectors,) = append_effects(blank, table, table.numeric, [None], [2], "log_loss")
     low, high = vectors[:, 1:, 1].mean(axis=0)
     shares = [y[codes[:, 0] == code].mean() for code in (1, 2)]
     assert high - low == pytest.approx(np.diff(logit(shares))[0], abs=0.05)
@@ -192,9 +226,7 @@ def test_a_new_text_has_the_effect_of_its_group():
     y = y + 5 * of_code[codes[:, 1]]
     table = make_training(with_groups, numeric, y)
     blank = [np.zeros((3, n, 1), dtype=np.float32) for n in (6, 45)]
-    _, vectors = append_effects(
-        blank, table, numeric, [None, of_code], [True, True], "squared_error"
-    )
+    _, vectors = append_effects(blank, table, numeric, [None, of_code], [2, 2], "squared_error")
     of_groups = vectors[:, 41:, 1].mean(axis=0) * y.std()
     np.testing.assert_allclose(np.diff(of_groups), 5, atol=1.5)
     assert (vectors[:, 0, 1] == 0).all()  # an unknown category of no group
