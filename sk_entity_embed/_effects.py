@@ -14,6 +14,7 @@ MIN_SHARE = 0.02
 MIN_ROWS = 30  # rows that it must explain as if alone: of few rows chance explains much
 N_JUDGED = 1 << 16  # rows that tell that
 MAX_OUTPUTS = 10  # of more, the models would take as long as the network
+MAX_EFFECTS = 1 << 28  # 1 GiB
 MAX_SWEEPS = 20
 TOLERANCE = 1e-3  # standard deviations of the target that effects may still move by
 # Share of the rows that coefficients are shrunk by, for numbers that are sums of others; far above 32 bits' rounding.
@@ -55,13 +56,16 @@ def append_effects(tables, table, numeric, of_groups, widths, loss):
     """
     n_further = [min(t.shape[2], width - t.shape[2]) for t, width in zip(tables, widths)]
     candidates = [c for c, n in enumerate(n_further) if n > 0]
-    if table.fold is None or table.target.shape[1] > MAX_OUTPUTS or not candidates:
+    n_outputs = table.target.shape[1]
+    n_effects = n_outputs * sum(t.shape[0] * t.shape[1] for t in tables)
+    if table.fold is None or n_outputs > MAX_OUTPUTS or n_effects > MAX_EFFECTS or not candidates:
         return tables
     numeric = _standardise(numeric)
     effects = _fold_effects(tables, table, numeric, of_groups)
     if loss in ("log_loss", "cross_entropy"):  # of shares, into log-odds as vectors are
         shares = table.shares()
-        effects = [of_column / (shares * (1 - shares)) for of_column in effects]
+        for of_column in effects:
+            of_column /= (shares * (1 - shares)).astype(np.float32)
     rows = draw_rows(table.n_rows, N_JUDGED)
     codes, fold = table.codes[rows, : len(tables)], table.fold[rows]
     of_rows = {c: effects[c][fold, codes[:, c]] for c in candidates}
@@ -86,13 +90,16 @@ def append_effects(tables, table, numeric, of_groups, widths, loss):
 def _standardise(numeric):
     """Numbers of mean 0 and variance 1, 0 where one is missing; then a column of marks for each that lacks any."""
     missing = np.isnan(numeric)
-    n_present = np.maximum((~missing).sum(axis=0), 1)
-    scaled = np.where(missing, 0, numeric).astype(np.float64)
-    scaled -= scaled.sum(axis=0) / n_present
-    scaled[missing] = 0
-    spread = np.sqrt(np.square(scaled).sum(axis=0) / n_present)
-    scaled /= np.where(spread > 0, spread, 1)
-    return np.hstack([scaled, missing[:, missing.any(axis=0)]]).astype(np.float32)
+    out = np.zeros((len(numeric), numeric.shape[1] + missing.any(axis=0).sum()), np.float32)
+    out[:, numeric.shape[1] :] = missing[:, missing.any(axis=0)]
+    for j, lacks in enumerate(
+        missing.T
+    ):  # one by one, for doubles of all would take more than the codes
+        values = numeric[~lacks, j].astype(np.float64)
+        if len(values):
+            values -= values.mean()
+            out[~lacks, j] = values / (values.std() or 1.0)
+    return out
 
 
 def _fold_effects(tables, table, numeric, of_groups):
