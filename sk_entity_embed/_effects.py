@@ -156,20 +156,24 @@ def fit_additive_model(codes, n_codes, numeric, target, weight):
     .. [3] Laird, N. M. and Ware, J. H. (1982). Random-effects models for longitudinal data. Biometrics 38(4).
        :doi:`10.2307/2529876`
     """
-    design = np.column_stack([np.ones(len(codes), np.float32), numeric])
-    normal = design.T @ (weight.astype(np.float32)[:, None] * design)
+    effects = [np.zeros(n) for n in n_codes]
     total = weight.sum()
-    normal[np.diag_indices_from(normal)] += _RIDGE * total
-    factor = cho_factor(normal.astype(np.float64))
+    if not total:  # next to weights of other rows these were rounded to zero
+        return effects
+    design = np.column_stack([np.ones(len(codes), np.float32), numeric])
+    share = weight / total
+    normal = (design.T @ (share.astype(np.float32)[:, None] * design)).astype(np.float64)
+    # Of a number whose far outliers have large weights the rounding errors are as large as its own variance.
+    normal[np.diag_indices_from(normal)] += _RIDGE * np.maximum(normal.diagonal(), 1.0)
+    factor = cho_factor(normal)
     residual = target - np.average(target, weights=weight)
     spread = math.sqrt(weight @ np.square(residual) / total)
     mass = [np.bincount(column, weight, n) for column, n in zip(codes.T, n_codes)]
-    effects = [np.zeros(n) for n in n_codes]
     # What a group of categories has in common is the group's; the other way round there would be nothing left of it.
     coarse_first = np.argsort(n_codes, kind="stable")
     ratio = np.full(len(n_codes), 5.0)  # variance of the noise over that of a column's effects
     for _ in range(MAX_SWEEPS):
-        change = cho_solve(factor, (weight * residual).astype(np.float32) @ design)
+        change = cho_solve(factor, (share * residual).astype(np.float32) @ design)
         residual -= design @ change.astype(np.float32)
         moved = 0.0
         for c in coarse_first:

@@ -103,6 +103,27 @@ def test_numbers_that_are_sums_of_others():
         np.testing.assert_allclose(one, other, atol=1e-3)
 
 
+def test_outliers_of_large_weight_in_numbers_that_are_multiples_of_others():
+    """In 32 bits the outlier's square leaves no digit for what keeps the numbers apart."""
+    codes, numeric, planted, y = draw_additive(20_000)
+    numeric[3] = 1e4
+    numeric = _standardise(np.hstack([numeric, 2 * numeric, -numeric]))
+    weight = np.ones(20_000)
+    weight[3] = 1e4
+    found = fit_additive_model(codes, [6, 41], numeric, y, weight)
+    for effects, truth in zip(found, planted):
+        assert np.corrcoef(effects[1:], truth[1:])[0, 1] > 0.9
+
+
+def test_a_row_that_outweighs_all_others():
+    """Next to its weight those of all other folds are zero in 32 bits."""
+    X, y = make_bent(300)
+    weight = np.ones(300)
+    weight[3] = 1e60
+    vectors = EntityEmbedder(**QUICK).fit_transform(X, y, sample_weight=weight)
+    assert np.isfinite(vectors).all()
+
+
 def test_labels_of_a_fold_have_no_part_in_its_effects():
     """Table 0 keeps its bits whatever the labels of fold 0 say; the others do not."""
     codes, numeric, _, y = draw_additive(600)
