@@ -223,7 +223,7 @@ def _explain(effects, beside, target, weight):
     left = weight @ np.square(target - inputs @ coefs)
     coefs, scale = coefs[:n_columns], np.diag(inverse)[:n_columns]
     gain = np.square(coefs) / scale  # what would be left more without one of them
-    least = max(MIN_SHARE, MIN_ROWS / len(target))
+    least = max(MIN_SHARE, MIN_ROWS * (weight @ weight))  # of even weights that is 1 / rows
     return (coefs > 0) & (gain > least * (left + gain))
 
 

@@ -187,6 +187,20 @@ def test_a_random_target_has_no_effects():
         assert EntityEmbedder(**QUICK).fit(X, coin).n_components_ == told
 
 
+def test_a_random_target_of_uneven_weights_has_no_effects():
+    """Two thousand rows of which a few outweigh the others are few rows."""
+    rng = np.random.default_rng(0)
+    codes = np.column_stack([rng.integers(1, n, 2000) for n in (51, 301)]).astype(np.int32)
+    blank = [np.zeros((5, n, 1), dtype=np.float32) for n in (51, 301)]
+    none = np.empty((2000, 0), np.float32)
+    for _ in range(10):
+        weight = np.exp(3 * rng.normal(size=2000))
+        table = make_training(codes, none, rng.normal(size=2000), n_folds=5)
+        table = replace(table, weight=(weight / weight.mean()).astype(np.float32))
+        told = append_effects(blank, table, none, [None, None], [2, 2], "squared_error")
+        assert [t.shape[2] for t in told] == [1, 1]
+
+
 def test_several_classes_share_components():
     """Three classes that a number tells by its bends, of which a linear model would see two more directions."""
     X, y = make_bent(3000)
