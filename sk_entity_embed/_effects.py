@@ -19,6 +19,8 @@ MAX_SWEEPS = 20
 TOLERANCE = 1e-3  # standard deviations of the target that effects may still move by
 # Share of the rows that coefficients are shrunk by, for numbers that are sums of others; far above 32 bits' rounding.
 _RIDGE = 1e-4
+# Share of the largest variance below which an axis says nothing of its own: effects on all classes sum to about zero.
+_NO_AXIS = 1e-3
 
 
 def append_effects(tables, table, numeric, of_groups, widths, loss):
@@ -228,8 +230,11 @@ def _explain(effects, beside, target, weight):
 
 
 def _axes(values, weight):
-    """Principal axes of rows around their mean, as columns, each of the sign that makes its largest part positive."""
+    """Principal axes of rows around their mean, as columns, each of the sign that makes its largest part positive.
+
+    Those of hardly any variance are left out.
+    """
     apart = values - weight @ values
-    _, axes = np.linalg.eigh(apart.T @ (weight[:, None] * apart))
-    axes = axes[:, ::-1]
+    variances, axes = np.linalg.eigh(apart.T @ (weight[:, None] * apart))
+    axes = axes[:, variances > _NO_AXIS * variances[-1]][:, ::-1]
     return axes * np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])])

@@ -230,6 +230,22 @@ def test_no_vector_grows_beyond_twice_its_width_nor_its_bound():
         assert [t.shape[2] for t in told] == [width, expected]
 
 
+def test_outputs_that_say_the_same_have_one_component():
+    """As three classes have two: the effects on the last are those on the others, mirrored."""
+    codes, numeric, _, y = draw_additive(2000)
+    table = make_training(codes, numeric, y)
+    classes = np.eye(3, dtype=np.float32)[np.digitize(table.target[:, 0], [-0.5, 0.5])]
+    blank = [np.zeros((3, n, 4), dtype=np.float32) for n in (6, 41)]
+    for target, loss, n in [
+        (table.target[:, [0, 0, 0]], "squared_error", 1),
+        (classes, "cross_entropy", 2),
+    ]:
+        told = append_effects(
+            blank, replace(table, target=target), numeric, [None, None], [9, 9], loss
+        )
+        assert [t.shape[2] for t in told] == [4 + n, 4 + n]
+
+
 def test_more_outputs_than_ten_are_not_asked():
     """There would be a model for each."""
     X, y = make_bent(400)
