@@ -81,8 +81,10 @@ def fit_network(estimator, X, y, sample_weight, split_params, owner=None, class_
     out = output_names(
         attributes["_names"], attributes["_embedded"], widths, attributes["_numeric"]
     )
+    others = out[sum(widths) :] + (target.column_names() if estimator.add_prediction else [])
     if owner is None:  # a predictor has no such columns
-        refuse_repeated(out + (target.column_names() if estimator.add_prediction else []))
+        refuse_repeated(out[: sum(widths)] + others)
+    labels = [attributes["_names"][position] for position in attributes["_embedded"]]
     are_auto = [width == "auto" for width in wanted_components(estimator, names)]
     vocabularies = attributes["_vocabularies"]
     texts = find_text_groups(estimator.text_groups, vocabularies, are_auto, table)
@@ -140,8 +142,8 @@ def fit_network(estimator, X, y, sample_weight, split_params, owner=None, class_
         tables = express(network, table, most, loss=spec.loss, plan=plans[0])
         # Vectors with as many components as there are differences of categories tell them all.
         widest = [
-            min(n - 1, MAX_AUTO_COMPONENTS) if is_auto else 0
-            for n, is_auto in zip(n_categories, are_auto)
+            _first_taken(name, width, min(n - 1, MAX_AUTO_COMPONENTS), others) if is_auto else 0
+            for name, width, n, is_auto in zip(labels, widths, n_categories, are_auto)
         ]
         return append_effects(tables, table, numeric, of_groups, widest, spec.loss)
 
@@ -161,6 +163,11 @@ def fit_network(estimator, X, y, sample_weight, split_params, owner=None, class_
         networks.pop()  # what pairs tell beyond the vectors is noise
     tables = shown_tables(networks[0])
     return Fitted(columns, fold, networks[-1], tables, describe(tables, *networks))
+
+
+def _first_taken(name, start, stop, others):
+    """The first component from `start` whose name another output column has, else `stop`."""
+    return next((i for i in range(start, stop) if f"{name}_{i}" in others), stop)
 
 
 def _lay_out(columns, encoded, weight, fold):

@@ -246,6 +246,18 @@ def test_outputs_that_say_the_same_have_one_component():
         assert [t.shape[2] for t in told] == [4 + n, 4 + n]
 
 
+def test_a_component_takes_no_other_column_s_name():
+    """A few steps tell little of the cities, so effects would be a third component."""
+    rng = np.random.default_rng(0)
+    city = rng.integers(15, size=6000)
+    y = rng.normal(size=15)[city] + 0.1 * rng.normal(size=6000)
+    X = pd.DataFrame({"city": [f"no. {i}" for i in city], "size": rng.normal(size=6000)})
+    embedder = EntityEmbedder(**{**QUICK, "max_epochs": 2}).set_output(transform="pandas")
+    assert embedder.fit_transform(X, y).columns.tolist() == ["city_0", "city_1", "city_2", "size"]
+    columns = embedder.fit_transform(X.rename(columns={"size": "city_2"}), y).columns
+    assert columns.tolist() == ["city_0", "city_1", "city_2"]
+
+
 def test_more_outputs_than_ten_are_not_asked():
     """There would be a model for each."""
     X, y = make_bent(400)
