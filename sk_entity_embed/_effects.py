@@ -94,9 +94,7 @@ def _standardise(numeric):
     missing = np.isnan(numeric)
     out = np.zeros((len(numeric), numeric.shape[1] + missing.any(axis=0).sum()), np.float32)
     out[:, numeric.shape[1] :] = missing[:, missing.any(axis=0)]
-    for j, lacks in enumerate(
-        missing.T
-    ):  # one by one, for doubles of all would take more than the codes
+    for j, lacks in enumerate(missing.T):  # doubles of all would take more than the codes
         values = numeric[~lacks, j].astype(np.float64)
         if len(values):
             values -= values.mean()
