@@ -8,8 +8,9 @@ from scipy.linalg import cho_factor, cho_solve
 from ._cross_fitting import out_of_fold_vectors
 from ._rows import draw_rows
 
-# What a column's effects must explain of the variance that a linear model of the vectors leaves. On 38 tables half of
-# it gained linear models .001 more and cost nearest neighbours .001; effects for all columns, .002 and .003.
+# What a column's effects must explain of the variance that a linear model of the vectors leaves, of all outputs
+# together. On 38 tables half of it gained linear models .001 more and cost nearest neighbours .001; effects for all
+# columns, .002 and .003.
 MIN_SHARE = 0.02
 MIN_ROWS = 30  # rows that it must explain as if alone: of few rows chance explains much
 N_JUDGED = 1 << 16  # rows that tell that
@@ -30,7 +31,7 @@ def append_effects(tables, table, numeric, of_groups, widths, loss):
     linear model has no bends and would give that part to the categories. So a linear model of all columns and numbers
     is fitted beside the network, with an effect for each category. Rows of fold ``k`` have no say in its effects for
     table ``k``. If they explain enough of what a linear model of the vectors leaves, they become a component. Each of
-    several outputs or classes has such a model, and the principal axes of all effects that explain enough are taken.
+    several outputs or classes has such a model, and the principal axes of all their effects are taken.
 
     Of 34 tables of one output 14 got some. Linear models behind them gain .030 on average (R2), boosting .003, and
     nearest neighbours lose .001. Of 17 of several classes ten did: linear models gain .024 (log-loss), neighbours lose
@@ -66,22 +67,23 @@ def append_effects(tables, table, numeric, of_groups, widths, loss):
     effects = _fold_effects(tables, table, numeric, of_groups)
     if loss in ("log_loss", "cross_entropy"):  # of shares, into log-odds as vectors are
         shares = table.shares()
+        # One factor for all: by their own, rare classes would outweigh the others among the axes.
+        slope = np.float32((shares * (1 - shares)).mean())
         for of_column in effects:
-            of_column /= (shares * (1 - shares)).astype(np.float32)
+            of_column /= slope
     rows = draw_rows(table.n_rows, N_JUDGED)
     codes, fold = table.codes[rows, : len(tables)], table.fold[rows]
     of_rows = {c: effects[c][fold, codes[:, c]] for c in candidates}
     beside = np.column_stack([numeric[rows], out_of_fold_vectors(tables, codes, fold)])
     weight = np.ones(len(rows)) if table.weight is None else table.weight[rows]
     weight = weight / weight.sum(dtype=np.float64)
-    explains = np.column_stack(
-        [
-            _explain(np.column_stack([seen[:, i] for seen in of_rows.values()]), beside, y, weight)
-            for i, y in enumerate(table.target[rows].T)
-        ]
-    )
+    judged = [
+        _judge(np.column_stack([seen[:, i] for seen in of_rows.values()]), beside, y, weight)
+        for i, y in enumerate(table.target[rows].T)
+    ]
+    gain, left = np.stack(judged, axis=1)
     tables = list(tables)
-    for c, outputs in zip(candidates, explains):
+    for c, outputs in zip(candidates, _choose(gain, left, weight).T):
         if outputs.any():
             axes = _axes(of_rows[c][:, outputs], weight)[:, : n_further[c]]
             further = (effects[c][:, :, outputs] @ axes).astype(np.float32)
@@ -195,8 +197,8 @@ def fit_additive_model(codes, n_codes, numeric, target, weight):
     return effects
 
 
-def _explain(effects, beside, target, weight):
-    """Which effects explain enough of what a linear model of the other inputs leaves.
+def _judge(effects, beside, target, weight):
+    """What effects on an output explain of what a linear model of the other inputs leaves.
 
     Parameters
     ----------
@@ -209,7 +211,10 @@ def _explain(effects, beside, target, weight):
 
     Returns
     -------
-    explains : ndarray of shape (n_columns,), bool
+    gain : ndarray of shape (n_columns,)
+        The squared error that would come back without a column's effects; 0 where they point the wrong way.
+    left : ndarray of shape (n_columns,)
+        The squared error with all of them, and that gain.
     """
     n_columns = effects.shape[1]
     inputs = np.column_stack([effects, beside]).astype(np.float64)
@@ -220,11 +225,31 @@ def _explain(effects, beside, target, weight):
     normal[np.diag_indices_from(normal)] += _RIDGE
     inverse = np.linalg.inv(normal)
     coefs = inverse @ (inputs.T @ (weight * target))
-    left = weight @ np.square(target - inputs @ coefs)
+    error = weight @ np.square(target - inputs @ coefs)
     coefs, scale = coefs[:n_columns], np.diag(inverse)[:n_columns]
-    gain = np.square(coefs) / scale  # what would be left more without one of them
-    least = max(MIN_SHARE, MIN_ROWS * (weight @ weight))  # of even weights that is 1 / rows
-    return (coefs > 0) & (gain > least * (left + gain))
+    gain = np.square(np.maximum(coefs, 0)) / scale
+    return gain, error + gain
+
+
+def _choose(gain, left, weight):
+    """Which columns get the effects on which outputs.
+
+    A column must explain enough of all outputs together, or chance and rare classes would find it some output. Of few
+    rows, and of rows of which a few outweigh the others, chance explains much.
+
+    Parameters
+    ----------
+    gain, left : ndarray of shape (n_outputs, n_columns)
+        From `_judge`.
+    weight : ndarray of shape (n_rows,)
+        Of a sum of 1.
+
+    Returns
+    -------
+    chosen : ndarray of shape (n_outputs, n_columns), bool
+    """
+    of_all = gain.sum(axis=0) > MIN_SHARE * left.sum(axis=0)
+    return of_all & (gain > MIN_ROWS * (weight @ weight) * left)  # of even weights that is 1 / rows
 
 
 def _axes(values, weight):

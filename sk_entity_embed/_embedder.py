@@ -82,8 +82,8 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         (of several classes with a hundredth added to each probability) or, for counts, logarithms. The less a column
         moves the prediction next to the column or number that moves it most, the fewer components it keeps, so widths
         depend on the rows. A column whose vectors do not tell a linear model what it could know gets a last component
-        that does, or, of up to ten outputs or classes, several. With a width that is given vectors stay as the network
-        learned them.
+        that does, or, of up to ten outputs or classes, several; distances count these beside the differences of
+        predictions. With a width that is given vectors stay as the network learned them.
     target_type : {"auto", "continuous", "binary", "multiclass", "multilabel"}, default="auto"
         What ``y`` is. "auto" follows scikit-learn's ``type_of_target``, for which whole numbers are classes: amounts
         in whole numbers need "continuous". "dot" takes 0 and 1 (or -1 and 1) for non-links and links, other numbers for

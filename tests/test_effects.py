@@ -246,6 +246,22 @@ def test_outputs_that_say_the_same_have_one_component():
         assert [t.shape[2] for t in told] == [4 + n, 4 + n]
 
 
+def test_what_is_found_of_one_output_must_count_among_all():
+    """Effects on a rare class alone, which two common ones know nothing of, widen no vector."""
+    rng = np.random.default_rng(0)
+    codes = rng.integers(1, 201, (6000, 1)).astype(np.int32)
+    is_rare = (codes[:, 0] == 1) & (rng.random(6000) < 0.8)
+    classes = np.column_stack([is_rare, ~is_rare, ~is_rare]).astype(np.float32)
+    classes[:, 1:] *= np.eye(2)[rng.integers(2, size=6000)]
+    numeric = rng.normal(size=(6000, 1)).astype(np.float32)
+    table = make_training(codes, numeric, numeric[:, 0])
+    blank = [np.zeros((3, 201, 2), dtype=np.float32)]
+    for target, width in [(classes, 2), (classes[:, :1], 3)]:
+        labels = replace(table, target=target)
+        (vectors,) = append_effects(blank, labels, numeric, [None], [9], "squared_error")
+        assert vectors.shape[2] == width
+
+
 def test_a_component_takes_no_other_column_s_name():
     """A few steps tell little of the cities, so effects would be a third component."""
     rng = np.random.default_rng(0)
