@@ -58,3 +58,11 @@ def test_the_default_type_of_torch_is_no_matter(expected, in_double_precision):
     for found, wanted in zip(embed(), expected):
         np.testing.assert_array_equal(found, wanted)
     assert torch.get_default_dtype() == torch.float64
+
+
+def test_autocast_is_no_matter(expected):
+    """Gradients are written out, in the precision of the parameters; autocast would mix in another."""
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        for found, wanted in zip(embed(), expected):
+            np.testing.assert_array_equal(found, wanted)
+        assert torch.is_autocast_enabled("cpu")

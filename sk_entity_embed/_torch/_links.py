@@ -13,7 +13,7 @@ import torch
 from sklearn.exceptions import ConvergenceWarning
 
 from .._links_records import TrainedLinks, link_matrix
-from ._device import cpu_by_default
+from ._device import own_defaults
 from ._links_exact import Penalty, both_sides, start_table, sweep
 from ._links_penalty import choose, penalty_of_kept
 from ._links_polish import polish, toward
@@ -70,7 +70,7 @@ def train_links(pairs, spec, *, seed, device="cpu", on_epoch=None):
     if solver == "exact" and device.type == "mps":
         # MPS has no double precision, in which objectives are summed, nor in older torch cholesky_solve.
         device = torch.device("cpu")
-    with enough_threads(_FLOPS * len(pairs.left) * spec.n_components), cpu_by_default():
+    with enough_threads(_FLOPS * len(pairs.left) * spec.n_components), own_defaults():
         trained = train(pairs, spec, loss, seed, device, diary)
     if pairs.weight is not None or spec.weight_decay != "auto":
         _warn_if_vanished(trained, 1.0 if pairs.kind != "rating" else float(pairs.value.std()))

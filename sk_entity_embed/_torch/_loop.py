@@ -16,7 +16,7 @@ from sklearn.exceptions import ConvergenceWarning
 from .._alignment import ROWS_COMPARED, find_turns
 from .._records import TrainedNetwork
 from .._rows import some_rows
-from ._device import cpu_by_default
+from ._device import own_defaults
 from ._losses import make_loss
 from ._network import AdamW, Bodies, MaskPool, Tables
 from ._threads import enough_threads
@@ -60,7 +60,7 @@ def train(table, spec, plan, on_epoch=None, fixed=()):
     sizes = [width, *spec.hidden_layer_sizes, spec.n_outputs]
     # A product forward and two backward, each a multiplication and an addition; honest training shows a batch twice.
     flops = 6 * plan.batch_size * min(2, spec.n_tables) * sum(a * b for a, b in pairwise(sizes))
-    with enough_threads(flops), cpu_by_default():
+    with enough_threads(flops), own_defaults():
         return _Training(table, spec, plan, fixed).run(on_epoch)
 
 
