@@ -691,12 +691,20 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         """Names and vectors of new entities of a column."""
         self._check_exact()
         names, indptr, indices = read_new(links, self._entities(1 - j))
-        return names, fold_in(self._solved_table(1 - j), indptr, indices, **self._fold_in)
+        table = self._cached(("solved", 1 - j), lambda: self._solved_table(1 - j))
+        vectors = fold_in(table, indptr, indices, **self._fold_in)
+        vectors[~vectors.any(axis=1)] = self.unknown_vectors_[j]  # its links taught nothing either
+        return names, vectors
 
     def _solved_table(self, j):
-        """The vectors of a column that those of the other one were solved with."""
-        solved_right = self._links["solved_right"]
-        return self.embeddings_[j] if j == 0 or solved_right is None else solved_right
+        """The vectors of a column that those of the other one were solved with: zeros without a known link."""
+        kept, table = self._links, self.embeddings_[j]
+        if j == 0:
+            n_links = np.diff(kept["indptr"])
+        else:
+            table = table if kept["solved_right"] is None else kept["solved_right"]
+            n_links = np.bincount(kept["indices"], minlength=len(table))
+        return table if n_links.all() else np.where(n_links[:, None] > 0, table, np.float32(0))
 
     def _check_exact(self):
         if vars(self).get("_links") is None:
@@ -746,7 +754,7 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         links = self._cached(("links", j), lambda: self._links_of(j))
         of_a, of_b = (_of_row(links, row) for row in rows_of(self._entities(j), [a, b]))
         told = explain(
-            self._solved_table(1 - j),
+            self._cached(("solved", 1 - j), lambda: self._solved_table(1 - j)),
             *(field for both in zip(of_a, of_b) for field in both),
             metric=self.metric,
             **self._fold_in,

@@ -35,6 +35,23 @@ def test_an_old_book_as_a_new_one_gets_its_vector(fitted, pairs):
     np.testing.assert_allclose(new, old, rtol=1e-3, atol=1e-4)
 
 
+def test_links_that_only_rare_books_have_count_as_in_fit():
+    """They have a vector, the mean, but the fit solved without it, and so do new books and reasons."""
+    rng = np.random.default_rng(1)
+    X = pd.DataFrame({"book": rng.integers(30, size=400), "link": rng.integers(20, size=400)})
+    rare = pd.DataFrame({"book": range(100, 180), "link": np.repeat(range(100, 140), 2)})
+    settings = {"n_components": 4, "weight_decay": 0.1, "min_frequency": 2, "solver": "exact"}
+    embedder = EntityEmbedder(interaction="dot", random_state=0, **settings)
+    embedder.fit(pd.concat([X, rare], ignore_index=True))
+    new = embedder.embed_new({"new": links_of(X, 7)})
+    np.testing.assert_allclose(new.loc["new"], embedder.embedding("book").loc[7], atol=1e-4)
+    found = embedder.most_similar(7, candidates=[8])
+    told = embedder.explain(7, 8)["part"].sum()
+    assert told == pytest.approx(found["similarity"][0], abs=1e-3)
+    lonely = embedder.embed_new({"lonely": [100]})
+    np.testing.assert_array_equal(lonely.loc["lonely"], embedder.unknown_vectors_[0])
+
+
 def test_weights_and_non_links_are_kept_apart(pairs):
     """With known non-links and weights explain still adds up to the similarity of the vectors."""
     rng = np.random.default_rng(3)
