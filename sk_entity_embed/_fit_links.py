@@ -34,7 +34,6 @@ def fit_links(estimator, X, y, sample_weight):
             "known of each pair, such as a rating, goes into y."
         )
     weight = read_weights(sample_weight, columns.codes)
-    value, kind = _read_link_values(estimator, y, len(columns.codes))
     # A pair with an infrequent entity teaches nothing about either.
     known = columns.codes.all(axis=1)
     if weight is not None:
@@ -45,6 +44,7 @@ def fit_links(estimator, X, y, sample_weight):
             "No pair is left to learn from: every row holds a category rarer than min_frequency or has weight 0. "
             "Lower min_frequency."
         )
+    value, kind = _read_link_values(estimator, y, known)
     widths = _resolve_link_components(estimator, names, max(n_left, n_right))
     if widths[0] != widths[1]:
         raise ValueError(
@@ -54,7 +54,7 @@ def fit_links(estimator, X, y, sample_weight):
     pairs = LinkPairs(
         left=columns.codes[known, 0] - 1,
         right=columns.codes[known, 1] - 1,
-        value=None if value is None else value[known],
+        value=value,
         weight=None if weight is None else weight[known].astype(np.float32),
         n_left=n_left,
         n_right=n_right,
@@ -138,13 +138,17 @@ def _kept_links(pairs, trained):
     }
 
 
-def _read_link_values(estimator, y, n_rows):
-    """Values of the pairs and what they mean: links, links and non-links, or ratings."""
+def _read_link_values(estimator, y, known):
+    """Values of the pairs that are learned from and what they mean: links, links and non-links, or ratings.
+
+    Other pairs have no say: a row of weight 0 is like none.
+    """
     if y is None:
         return None, "links"
     y = column_or_1d(plain_target(y))
-    check_length(y, n_rows)
+    check_length(y, len(known))
     refuse_missing(y)
+    y = y[known]
     inferred = infer_type(y)
     kind = estimator.target_type
     if kind not in ("auto", "binary", "continuous"):
@@ -167,7 +171,8 @@ def _read_link_values(estimator, y, n_rows):
     low, high = y.min(), y.max()
     if high <= 0:
         raise ValueError(
-            f"y has no link: no value is above {high:g}. Expected a 1, or target_type='continuous' for ratings."
+            f"y has no link: no value is above {high:g}, rows of weight 0 or with a category rarer than min_frequency "
+            "left aside. Expected a 1, or target_type='continuous' for ratings."
         )
     if low == high:
         return None, "links"

@@ -218,6 +218,19 @@ def test_pairs_of_weight_zero_are_no_pairs(pairs):
     np.testing.assert_allclose(weighted.embeddings_[0], make().fit(X).embeddings_[0], atol=1e-4)
 
 
+def test_what_pairs_mean_is_told_by_those_that_are_learned_from(pairs):
+    """A non-link of weight 0 makes no difference, and a link of weight 0 or of a rare entity is none."""
+    X = pairs[0]
+    last = np.arange(len(X)) == len(X) - 1
+    weighted = make().fit(X, ~last, sample_weight=~last)
+    assert weighted.target_type_ == "links"
+    np.testing.assert_array_equal(weighted.embeddings_[0], make().fit(X[~last]).embeddings_[0])
+    with pytest.raises(ValueError, match="y has no link"):
+        make().fit(X, last, sample_weight=~last)
+    with pytest.raises(ValueError, match="y has no link"):
+        make(min_frequency=2).fit(X.assign(book=X["book"].where(~last, "rare")), last)
+
+
 def test_weights_are_confidence(pairs):
     """A heavy pair scores higher than a light one."""
     X = pairs[0]
