@@ -169,6 +169,11 @@ def _read_link_values(estimator, y, known):
     if kind != "binary":
         return y, "rating"
     low, high = y.min(), y.max()
+    if not set(np.unique(y)) <= {low, high}:
+        raise ValueError(
+            f"target_type='binary' needs a y of two values, non-links and links, got others between {low:g} and "
+            f"{high:g}. Set target_type='continuous' for ratings."
+        )
     if high <= 0:
         raise ValueError(
             f"y has no link: no value is above {high:g}, rows of weight 0 or with a category rarer than min_frequency "

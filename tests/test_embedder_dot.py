@@ -430,6 +430,13 @@ def test_two_levels_of_a_rating_are_not_links():
     assert EntityEmbedder(**settings).fit(pairs, [0, 1, 0, 1, 1, 1]).target_type_ == "binary"
 
 
+def test_more_than_two_levels_are_no_links():
+    """Ratings that are called binary would be links where they are highest, and non-links below."""
+    pairs = pd.DataFrame({"user": list("abcabc"), "film": list("xxyyzz")})
+    with pytest.raises(ValueError, match=r"two values.*between 1 and 5.*'continuous' for ratings"):
+        make(target_type="binary").fit(pairs, [1, 2, 3, 4, 5, 5])
+
+
 def test_a_prediction_column_is_refused_for_pairs():
     pairs = pd.DataFrame({"user": list("abc"), "film": list("xyx")})
     with pytest.raises(ValueError, match="add_prediction=True needs interaction='mlp'"):
