@@ -151,7 +151,7 @@ def explain(
         part = t * (near @ np.linalg.solve(system, other))
         np.add.at(parts, np.searchsorted(links, own), part / 2)
     if metric == "cosine":
-        parts /= max(np.linalg.norm(x_a) * np.linalg.norm(x_b), 1e-12)
+        parts /= np.linalg.norm(x_a) * np.linalg.norm(x_b) or 1.0  # however short they are
     elif metric != "dot":
         raise ValueError(f"metric must be 'cosine' or 'dot', got {metric!r} instead.")
     order = np.argsort(-parts, kind="stable")

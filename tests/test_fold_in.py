@@ -85,6 +85,16 @@ def test_parts_add_up_to_the_similarity(other, metric):
     assert set(told.links[told.shared]) == {4, 9}
 
 
+def test_short_vectors_have_a_whole_cosine(other):
+    """A strong penalty shrinks the vectors, not the cosine of what is left."""
+    strong = {**NUMBERS, "ridge": 1e9}
+    told = explain(other, [1, 4], [4, 9], **strong)
+    x_a, x_b = fold_in(other, [0, 2, 4], [1, 4, 4, 9], **strong).astype(float)
+    cosine = x_a @ x_b / (np.linalg.norm(x_a) * np.linalg.norm(x_b))
+    assert told.parts.sum() == pytest.approx(cosine, rel=1e-5)
+    assert not explain(other, [], [4], **strong).parts.any()
+
+
 def test_explanation_is_symmetric(other):
     """Asking the other way round tells the same."""
     there = explain(other, [1, 2, 3], [3, 4], **NUMBERS)
