@@ -127,7 +127,7 @@ def explain(
     weights_a, weights_b : ndarray, default=None
         Confidences of the links; None is 1 for all.
     targets_a, targets_b : ndarray, default=None
-        1 for a link, 0 for a known non-link, which adds nothing; None is 1 for all.
+        1 for a link, 0 for a known non-link, which adds nothing and is not listed; None is 1 for all.
     negative_weight, ridge, ridge_power, confidence : float
         The numbers of `TrainedLinks` with these names.
     metric : {"cosine", "dot"}, default="cosine"
@@ -142,21 +142,27 @@ def explain(
     numbers = (negative_weight, ridge, ridge_power, confidence)
     v = np.asarray(other_vectors, np.float64)
     links_a, links_b = np.asarray(links_a, np.int64), np.asarray(links_b, np.int64)
+    has_a, has_b = _linked(links_a, targets_a), _linked(links_b, targets_b)
     a = _system(v, links_a, weights_a, targets_a, *numbers)
     b = _system(v, links_b, weights_b, targets_b, *numbers)
     x_a, x_b = (np.linalg.solve(system, t @ near) for system, t, near in (a, b))
-    links = np.union1d(links_a, links_b)
+    links = np.union1d(links_a[has_a], links_b[has_b])
     parts = np.zeros(len(links))
-    for (system, t, near), own, other in ((a, links_a, x_b), (b, links_b, x_a)):
+    for (system, t, near), own, has, other in ((a, links_a, has_a, x_b), (b, links_b, has_b, x_a)):
         part = t * (near @ np.linalg.solve(system, other))
-        np.add.at(parts, np.searchsorted(links, own), part / 2)
+        np.add.at(parts, np.searchsorted(links, own[has]), part[has] / 2)
     if metric == "cosine":
         parts /= np.linalg.norm(x_a) * np.linalg.norm(x_b) or 1.0  # however short they are
     elif metric != "dot":
         raise ValueError(f"metric must be 'cosine' or 'dot', got {metric!r} instead.")
     order = np.argsort(-parts, kind="stable")
-    shared = np.isin(links, links_a) & np.isin(links, links_b)
+    shared = np.isin(links, links_a[has_a]) & np.isin(links, links_b[has_b])
     return Explanation(links[order], parts[order], shared[order], float(parts.sum()))
+
+
+def _linked(links, targets):
+    """Which of them are links: a known non-link adds nothing, and is no reason."""
+    return np.ones(len(links), bool) if targets is None else np.asarray(targets) != 0
 
 
 def _system(v, links, weights, targets, negative_weight, ridge, ridge_power, confidence):

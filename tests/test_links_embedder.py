@@ -137,6 +137,26 @@ def test_parts_add_up_to_the_similarity(pairs, metric):
     pd.testing.assert_frame_equal(embedder.explain("book 00", "book 01", n=2), told[:2])
 
 
+def test_known_non_links_are_no_reasons():
+    """What neither has is not listed, and what one has alone is not shared."""
+    rows = [
+        ("A", "z", 0),
+        ("B", "z", 0),
+        ("A", "p", 1),
+        ("B", "p", 1),
+        ("A", "q", 1),
+        ("B", "q", 0),
+    ]
+    rows += [("C", "z", 1), ("C", "q", 1)]
+    X = pd.DataFrame(rows, columns=["book", "link", "y"])
+    embedder = EntityEmbedder(interaction="dot", n_components=2, random_state=0)
+    told = embedder.fit(X[["book", "link"]], X["y"]).explain("A", "B")
+    assert told["entity"].tolist() == ["p", "q"]
+    assert told["shared"].tolist() == [True, False]
+    similar = embedder.most_similar("A", candidates=["B"])["similarity"][0]
+    assert told["part"].sum() == pytest.approx(similar, abs=1e-4)
+
+
 def test_explain_of_the_other_column(fitted, pairs):
     """Books make two links near."""
     X, _ = pairs
