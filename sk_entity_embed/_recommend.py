@@ -465,9 +465,11 @@ def _corrected_search(target, popularity, metric):
 
     def search(points, n_neighbors, **choices):
         points = _unit(points) if metric == "cosine" else points
-        points = np.column_stack([points, np.ones(len(points))])
-        distances, indices = searcher.search(points, n_neighbors, **choices)
-        similarities = (cost[indices] - distances).astype(np.float32)
+        with_cost = np.column_stack([points, np.ones(len(points))])
+        _, indices = searcher.search(with_cost, n_neighbors, **choices)
+        # Not the cost taken off again: beside a large one little of the similarity is left in single precision.
+        found = [vectors[rows] @ point for rows, point in zip(indices, points, strict=True)]
+        similarities = np.array(found, dtype=np.float32)
         return (np.clip(similarities, -1, 1) if metric == "cosine" else similarities), indices
 
     return search

@@ -239,6 +239,15 @@ def test_popularity_costs_by_the_logarithm(books, links, metric):
     assert list(answer["entity"]) == ["desert", "russia", "england", "society"]
 
 
+@pytest.mark.parametrize("metric", ["cosine", "dot"])
+def test_a_high_price_of_popularity_leaves_the_similarities(books, metric):
+    """They are what they are without it, for the rarest come first."""
+    dear = most_similar(books, "Ulysses", metric=metric, popularity=1e7).set_index("entity")
+    plain = most_similar(books, "Ulysses", metric=metric).set_index("entity")
+    assert list(dear.index) == BOOKS[:-1]  # they have 1, 2, ... rows
+    np.testing.assert_allclose(dear["similarity"], plain["similarity"].loc[dear.index], rtol=1e-5)
+
+
 def test_a_prepared_search_is_used_if_it_has_the_metric(books):
     """Another metric gets a search of its own."""
     prepared = make_searcher(books.vectors, "cosine", NearestNeighbors())
