@@ -406,6 +406,13 @@ def test_a_loss_that_is_not_finite_is_named(pairs):
     assert not hasattr(embedder, "embeddings_")
 
 
+def test_a_weight_too_large_to_solve_for_is_named(pairs):
+    """By the exact solver too; the message does not come from inside."""
+    weight = np.where(np.arange(len(pairs[0])) % 50, 1.0, 1e10)
+    with pytest.raises(FloatingPointError, match="huge values of sample_weight"):
+        make(weight_decay=0.1, n_components=4).fit(pairs[0], sample_weight=weight)
+
+
 def test_among_ranks_by_the_whole_score_of_a_rating():
     """A film that everybody likes comes first for a user without a taste of her own."""
     rng = np.random.default_rng(0)

@@ -117,6 +117,11 @@ class Side:
         """The best vector of every entity given the other table, and the objective they reach."""
         n_components = other.shape[1]
         gram = (other.T @ other).cpu().double() * penalty.negative_weight
+        if not gram.isfinite().all():  # eigh would say that the matrix is ill-conditioned
+            raise FloatingPointError(
+                "The vectors stopped being finite: single precision does not hold the pairs' weights side by side. "
+                "Look for huge values of sample_weight, or try a larger weight_decay."
+            )
         values, basis = torch.linalg.eigh(gram)
         values = values.clamp_min(0).float().to(self._device)
         basis = basis.float().to(self._device)
