@@ -199,11 +199,25 @@ def _text_types():
         "date": (datetime.date.isoformat, datetime.date.fromisoformat),
         "time": (datetime.time.isoformat, datetime.time.fromisoformat),
         "datetime": (datetime.datetime.isoformat, datetime.datetime.fromisoformat),
-        "Timestamp": (str, pd.Timestamp),
+        "Timestamp": (_timestamp_text, _timestamp),
         "Timedelta": (str, pd.Timedelta),
         "Decimal": (str, decimal.Decimal),
         "Fraction": (str, fractions.Fraction),
     }
+
+
+def _timestamp_text(value):
+    """The moment; where its zone has a name in universal time and with that: an offset alone is another zone."""
+    zone = getattr(value.tz, "key", None) or getattr(value.tz, "zone", None)  # the latter of pytz
+    return f"{value.tz_convert('UTC')} {zone}" if zone else str(value)
+
+
+def _timestamp(text):
+    import pandas as pd
+
+    day, time, *zone = text.split(" ")
+    moment = pd.Timestamp(f"{day} {time}")
+    return moment.tz_convert(zone[0]) if zone else moment
 
 
 _PLAIN = {bool, int, float, str}

@@ -91,6 +91,16 @@ def test_values_come_back_as_they_were(value, tmp_path):
     assert same(round_trip({"x": value}, tmp_path), {"x": value})
 
 
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "UTC", "UTC+02:00", None])
+def test_moments_keep_their_zone(zone, tmp_path):
+    """Winter, summer and a local mean time of old are of one zone, and so they stay one type in a frame."""
+    days = ("2020-01-01", "2020-07-01 12:30", "1850-01-01")
+    moments = [pd.Timestamp(day, tz=zone) for day in days]
+    loaded = round_trip({"x": array_of(moments)}, tmp_path)["x"]
+    assert loaded.tolist() == moments
+    assert pd.Series(loaded.tolist()).dtype == pd.Series(moments).dtype
+
+
 _PLAIN = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(), st.sampled_from(["", "a", '"é🦊\ud800\\'])
 )
