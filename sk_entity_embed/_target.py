@@ -222,12 +222,12 @@ def plain_labels(y):
 
 
 def refuse_missing(y):
-    """Raise scikit-learn's error for NaN or infinity in y, and the like for None among labels.
+    """Raise scikit-learn's error for NaN or infinity in y, and the like for None among labels and NaT among times.
 
     Before ``type_of_target``, which would warn of a bad cast first.
     """
     y = np.asarray(y)
-    if y.dtype.kind == "O" and pd.isna(y).any():
+    if y.dtype.kind in "OmM" and pd.isna(y).any():
         raise ValueError("Input y contains NaN or None. Drop these rows, or name the class.")
     assert_all_finite(y, input_name="y")
 

@@ -61,6 +61,14 @@ def test_y_of_labels_and_none():
         refuse("Input y contains NaN or None", y=["a", None] * 30, cls=cls)
 
 
+@pytest.mark.parametrize("cls", ALL)
+@pytest.mark.parametrize("dtype", ["datetime64[us]", "timedelta64[s]"])
+def test_y_of_times_that_are_missing(cls, dtype):
+    """NaT is missing, and no number far below all others."""
+    y = np.array([1, "NaT", 3] * 20, dtype=dtype)
+    refuse("Input y contains NaN or None", y=y, cls=cls)
+
+
 def test_y_of_text_for_a_regressor():
     """NumPy's own words name the text."""
     refuse(
