@@ -179,9 +179,9 @@ def _warn_of_amounts(table):
     if amounts:
         more = f" and {len(amounts) - 5} more" if len(amounts) > 5 else ""
         warnings.warn(
-            "X has no column of strings or categories, so every column is embedded, a vector for each value. But "
-            f"most rows have a value of their own in {amounts[:5]}{more}: these look like amounts. Name the columns "
-            "that are categories in categorical_features; the others stay numbers.",
+            "X is an array or has no column of strings or categories, so every column is embedded, a vector for each "
+            f"value. But most rows have a value of their own in {amounts[:5]}{more}: these look like amounts. Name the "
+            "columns that are categories in categorical_features; the others stay numbers.",
             UserWarning,
             stacklevel=2,
         )
@@ -189,7 +189,10 @@ def _warn_of_amounts(table):
 
 def _are_amounts(column):
     """Whether a column holds floats, and so many that more than half of its rows might have one each."""
-    if kind_of(column) != NUMBER:
+    if isinstance(column, np.ndarray) and column.dtype.kind == "O":  # beside text, say, in an array
+        if pd.api.types.infer_dtype(column) not in ("floating", "mixed-integer-float"):
+            return False
+    elif kind_of(column) != NUMBER:
         return False
     codes, values = distinct(plain(column))
     return values.dtype.kind == "f" and 2 * len(values) > len(codes)
