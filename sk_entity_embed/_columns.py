@@ -144,7 +144,7 @@ def select_categorical(table, X, categorical_features, are_pairs=False):
     Warns
     -----
     UserWarning
-        If "auto", for want of a better column, takes columns of floats that hardly repeat.
+        If "auto", for want of a better column or as objects, takes columns of floats that hardly repeat.
     """
     if callable(categorical_features):
         categorical_features = categorical_features(X)
@@ -156,7 +156,7 @@ def select_categorical(table, X, categorical_features, are_pairs=False):
             chosen = [i for i in range(table.n_columns) if table.is_categorical(i)]
         if not chosen:
             chosen = range(table.n_columns)
-            _warn_of_amounts(table)
+        _warn_of_amounts(table, chosen)
         return np.array(chosen, dtype=np.intp)
     if isinstance(categorical_features, str) or np.ndim(categorical_features) == 0:
         categorical_features = [categorical_features]
@@ -172,16 +172,16 @@ def select_categorical(table, X, categorical_features, are_pairs=False):
     return np.array(sorted({_position(table, w) for w in wanted}), dtype=np.intp)
 
 
-def _warn_of_amounts(table):
+def _warn_of_amounts(table, chosen):
     if table.n_rows < _FEW_ROWS:
         return
-    amounts = [table.label(i) for i in range(table.n_columns) if _are_amounts(table.column(i))]
+    amounts = [table.label(i) for i in chosen if _are_amounts(table.column(i))]
     if amounts:
         more = f" and {len(amounts) - 5} more" if len(amounts) > 5 else ""
         warnings.warn(
-            "X is an array or has no column of strings or categories, so every column is embedded, a vector for each "
-            f"value. But most rows have a value of their own in {amounts[:5]}{more}: these look like amounts. Name the "
-            "columns that are categories in categorical_features; the others stay numbers.",
+            "Columns of objects are embedded, and all columns of an array or of a table without strings or categories, "
+            f"a vector for each value. But most rows have a value of their own in {amounts[:5]}{more}: these look like "
+            "amounts. Name the columns that are categories in categorical_features; the others stay numbers.",
             UserWarning,
             stacklevel=2,
         )
@@ -189,7 +189,7 @@ def _warn_of_amounts(table):
 
 def _are_amounts(column):
     """Whether a column holds floats, and so many that more than half of its rows might have one each."""
-    if isinstance(column, np.ndarray) and column.dtype.kind == "O":  # beside text, say, in an array
+    if isinstance(column, (np.ndarray, pd.Series)) and column.dtype == object:  # once beside text
         if pd.api.types.infer_dtype(column) not in ("floating", "mixed-integer-float"):
             return False
     elif kind_of(column) != NUMBER:

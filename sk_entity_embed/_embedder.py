@@ -69,9 +69,10 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
     ----------
     categorical_features : "auto", list of str or int, array of bool, or callable, default="auto"
         Columns to embed. "auto": in a data frame those of string, object, categorical, boolean or enum type; if there
-        are none, or for an array, all columns (with a warning if they are floats that hardly repeat); for "dot" all
-        columns, which must be two. A callable is given the data frame and returns one of the others. The remaining
-        columns must be numeric: they are context for the network and pass through `transform` unchanged, as float32.
+        are none, or for an array, all columns (with a warning of floats, also as objects, that hardly repeat); for
+        "dot" all columns, which must be two. A callable is given the data frame and returns one of the others. The
+        remaining columns must be numeric: they are context for the network and pass through `transform` unchanged, as
+        float32.
     n_components : int, dict or "auto", default="auto"
         Width of the vectors, for all columns or as a dict from column to width; never more than there are categories
         ("dot": in the larger column). "auto" is 50 for "dot". For "mlp" it is first the fourth root of the number of

@@ -258,14 +258,16 @@ def test_amounts_that_would_be_embedded_are_told(make):
         assert select_categorical(table, X, "auto").tolist() == [0, 1]
 
 
+@pytest.mark.parametrize("make", [np.array, pd.DataFrame], ids=["array", "pandas"])
 @pytest.mark.parametrize("missing", [None, np.nan, 7], ids=["None", "NaN", "a whole number"])
-def test_amounts_beside_text_in_an_array_are_told(missing):
-    """As a data frame comes from an imputer, or from an ensemble that hands on arrays: floats as objects."""
+def test_amounts_as_objects_are_told(make, missing):
+    """As an imputer, or an ensemble that hands on arrays, leaves a table of text and numbers."""
     rng = np.random.default_rng(0)
     X = pd.DataFrame({"town": rng.choice(["Oslo", "Lima"], 300), "size": rng.normal(size=300)})
     X = X.to_numpy(dtype=object)
     X[0, 1] = missing
-    with pytest.warns(UserWarning, match=r"X is an array .* in \[1\]: these look like amounts"):
+    X = make(X)
+    with pytest.warns(UserWarning, match=r"in \[1\]: these look like amounts"):
         assert select_categorical(read_table(X), X, "auto").tolist() == [0, 1]
 
 
@@ -275,7 +277,8 @@ def test_numbers_that_may_be_categories_are_not_told():
     amounts = pd.DataFrame({"size": rng.normal(size=300)})
     ids = pd.DataFrame({"id": np.arange(300)})
     objects = [X.to_numpy(dtype=object) for X in (ids, amounts.round(1), ids.astype(str))]
-    for X in (amounts[:100], ids, amounts.round(1), *objects):
+    objects += [pd.DataFrame(X) for X in objects]
+    for X in (amounts[:100], ids, amounts.round(1), amounts.astype("category"), *objects):
         assert select_categorical(read_table(X), X, "auto").tolist() == [0]
     assert select_categorical(read_table(amounts), amounts, ["size"]).tolist() == [0]
 

@@ -39,7 +39,7 @@ EXPECTED_FAILURES = {
     ],
     expected_failed_checks=lambda estimator: EXPECTED_FAILURES[type(estimator).__name__],
 )
-@pytest.mark.filterwarnings("ignore:X is an array or has no")  # real numbers, as said above
+@pytest.mark.filterwarnings("ignore:Columns of objects are embedded")  # real numbers, as said above
 def test_scikit_learn_check(estimator, check):
     """What scikit-learn asks of every estimator."""
     check(estimator)
@@ -60,7 +60,7 @@ def test_scores_are_reached_where_numbers_are_numbers(cls, check):
     check(cls.__name__, estimator)
 
 
-@pytest.mark.filterwarnings("ignore:X is an array or has no")
+@pytest.mark.filterwarnings("ignore:Columns of objects are embedded")
 def test_a_trained_network_without_folds_transforms_alike():
     """Two epochs leave little to differ, so once more after forty. With folds, fit_transform differs by intent."""
     estimator = EntityEmbedder(cv=None, max_epochs=40, random_state=0)
@@ -68,7 +68,7 @@ def test_a_trained_network_without_folds_transforms_alike():
 
 
 @pytest.mark.parametrize("cls", [EntityEmbeddingClassifier, EntityEmbeddingRegressor])
-@pytest.mark.filterwarnings("ignore:X is an array or has no")
+@pytest.mark.filterwarnings("ignore:Columns of objects are embedded")
 def test_a_trained_network_predicts_a_row_alike_wherever_it_stands(cls):
     """To the digits that scikit-learn asks for, with outputs as large as forty epochs make them."""
     check_methods_sample_order_invariance(cls.__name__, cls(max_epochs=40, random_state=0))
