@@ -28,7 +28,7 @@ def learn_scaling(values):
             continue
         low, center[j], high = np.quantile(present, [0.25, 0.5, 0.75])
         spread = (high - low) / 1.349 or present.std()  # over half of the values alike: use all
-        scale[j] = spread if spread > 1e-9 * max(abs(center[j]), 1e-9) else 1.0
+        scale[j] = spread if spread > 1e-9 * abs(center[j]) else 1.0
     return {"center": center, "scale": scale, "had_missing": had_missing}
 
 

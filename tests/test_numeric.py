@@ -65,6 +65,15 @@ def test_a_column_mostly_alike_still_has_a_scale():
     assert 1 < z.max() <= 3
 
 
+def test_the_unit_of_a_number_does_not_matter():
+    """Masses of particles in kilograms tell as much as tons do."""
+    x = np.random.default_rng(0).normal(size=(200, 1))
+    expected = scale(x.astype(np.float32), learn_scaling(x.astype(np.float32)))
+    for unit in (1e-30, 1e30):
+        other = (unit * x).astype(np.float32)
+        np.testing.assert_allclose(scale(other, learn_scaling(other)), expected, rtol=1e-4)
+
+
 def test_no_column_at_all():
     """A table without numbers gives a matrix without columns."""
     x = np.empty((3, 0), dtype=np.float32)
