@@ -16,7 +16,8 @@ def learn_scaling(values):
     Returns
     -------
     scaling : dict of str to ndarray of shape (n_columns,)
-        ``center`` (median), ``scale`` (interquartile range, as a standard deviation of a normal) and ``had_missing``.
+        ``center`` (median), ``scale`` (interquartile range, as a standard deviation of a normal; if 0, the spread of
+        the values off the median) and ``had_missing``.
     """
     n_columns = values.shape[1]
     center, scale = np.zeros(n_columns), np.ones(n_columns)
@@ -27,9 +28,18 @@ def learn_scaling(values):
         if not len(present):
             continue
         low, center[j], high = np.quantile(present, [0.25, 0.5, 0.75])
-        spread = (high - low) / 1.349 or present.std()  # over half of the values alike: use all
+        spread = (high - low) / 1.349 or _spread_of_others(present - center[j])
         scale[j] = spread if spread > 1e-9 * abs(center[j]) else 1.0
     return {"center": center, "scale": scale, "had_missing": had_missing}
+
+
+def _spread_of_others(apart):
+    """Spread of values of which most lie on their median, from how far the others lie off it: about their deviation.
+
+    The median of the distances, since a single one may be as large as all others together.
+    """
+    others = np.abs(apart[apart != 0])
+    return np.sqrt(len(others) / len(apart)) * np.median(others) if len(others) else 0.0
 
 
 def scale(values, scaling):

@@ -58,11 +58,22 @@ def test_a_constant_or_empty_column_is_zero(value):
 
 
 def test_a_column_mostly_alike_still_has_a_scale():
-    """Where over half of the values are one, the spread of all of them serves."""
+    """Where over half of the values are one, the others tell the spread."""
     x = np.zeros((100, 1), dtype=np.float32)
     x[:10] = 1000
     z = scale(x, learn_scaling(x))
     assert 1 < z.max() <= 3
+
+
+def test_one_wild_value_does_not_squeeze_a_column_mostly_alike():
+    """Amounts that are mostly zero keep their scale beside an outlier."""
+    rng = np.random.default_rng(0)
+    x = np.where(rng.random((1000, 1)) < 0.8, 0, rng.normal(5, 1, (1000, 1))).astype(np.float32)
+    scaling = learn_scaling(x)
+    assert scaling["scale"][0] == pytest.approx(x.std(), rel=0.3)
+    wild = x.copy()
+    wild[-1] = 1e12
+    assert learn_scaling(wild)["scale"][0] == pytest.approx(scaling["scale"][0], rel=0.01)
 
 
 def test_the_unit_of_a_number_does_not_matter():
