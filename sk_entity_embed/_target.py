@@ -40,7 +40,8 @@ class Target:
     classes : ndarray of shape (n_classes,) or None
         Sorted labels of binary and multiclass targets.
     mean, scale : ndarray of shape (n_outputs,)
-        Of continuous targets; 0 and 1 for the others. The scale of a constant is 0.
+        Of continuous targets; 0 and 1 for the others. The scale of a constant is 0; for "quantile" it is the
+        interquartile range, as a standard deviation of a normal.
     n_outputs : int
         Columns of the network's raw output.
     one_dimensional : bool
@@ -326,13 +327,17 @@ def _read_numbers(y, kind, loss, quantile, sample_weight):
             # Of numbers near 1: the squares of very large and very small ones leave the range of floats.
             variance = np.average((apart / largest) ** 2, axis=0, weights=sample_weight)
             spread = largest * np.sqrt(variance)
+            if loss == "quantile":
+                # As quantiles, the scale must not follow a few outliers: beside them all others would look alike.
+                center, low, high = (
+                    _weighted_quantile(values, q, sample_weight) for q in (quantile, 0.25, 0.75)
+                )
+                spread = np.where(high > low, (high - low) / 1.349, spread)
             # A constant y, up to rounding, has nothing to scale, and is predicted as it is.
             constant = spread <= 1e-12 * np.maximum(np.abs(center), 1e-300)
             scale = np.where(constant, 0.0, spread)
             values = np.where(constant, center, values)
             mean = center
-            if loss == "quantile":
-                mean = _weighted_quantile(values, quantile, sample_weight)
     encoded = (values - mean) / np.where(scale == 0, 1.0, scale)
     return Target(kind, loss, None, mean, scale, n_outputs, one_dimensional), encoded.astype(
         np.float32
