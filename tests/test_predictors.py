@@ -11,7 +11,7 @@ from scipy import sparse
 from sklearn import config_context
 from sklearn.base import clone, is_classifier, is_regressor
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
-from sklearn.metrics import log_loss
+from sklearn.metrics import log_loss, mean_poisson_deviance
 from sklearn.model_selection import GroupKFold, cross_val_score
 
 from sk_entity_embed import EntityEmbedder, EntityEmbeddingClassifier, EntityEmbeddingRegressor
@@ -78,6 +78,21 @@ def test_poisson_predicts_positive_means():
     assert (found > 0).all()
     expected = [y[shop == i].mean() for i in range(4)]
     np.testing.assert_allclose(found, expected, rtol=0.35, atol=0.15)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_large_counts_among_small_ones_do_not_drive_predictions_to_zero(seed):
+    """Most means are near one and a few a hundred times as large: steps must not overshoot."""
+    rng = np.random.default_rng(seed)
+    shop, day = rng.integers(1500, size=10_000), rng.integers(8, size=10_000)
+    mean = np.exp(1.2 * (rng.normal(size=1500)[shop] + rng.normal(size=8)[day]))
+    X, y = pd.DataFrame({"shop": shop, "day": day}).astype(str), rng.poisson(mean).astype(float)
+    regressor = EntityEmbeddingRegressor(
+        loss="poisson", crossed_pairs=False, max_epochs=20, random_state=0
+    )
+    found = regressor.fit(X[:6000], y[:6000]).predict(X[6000:])
+    of_mean = mean_poisson_deviance(y[6000:], np.full(4000, y[:6000].mean()))
+    assert mean_poisson_deviance(y[6000:], found) < 0.4 * of_mean
 
 
 @pytest.mark.parametrize("quantile", [0.1, 0.5, 0.9])

@@ -17,7 +17,7 @@ from .._alignment import ROWS_COMPARED, find_turns
 from .._records import TrainedNetwork
 from .._rows import some_rows
 from ._device import own_defaults
-from ._losses import make_loss
+from ._losses import make_loss, steepness
 from ._network import AdamW, Bodies, MaskPool, Tables
 from ._threads import enough_threads
 
@@ -366,6 +366,9 @@ class _Training:
         if weight is not None:
             values, g = values * weight.squeeze(-1), g * weight
             weight = weight[:, seen]
+        bend = steepness(self.spec.loss, raw[:, seen], target[:, seen])
+        if bend is not None:
+            weight = bend if weight is None else weight * bend
         gradient, g_vectors = body.backward(
             activations, g, numeric, dropout, rows=seen, body_rows=learned
         )

@@ -167,7 +167,7 @@ class Tables:
         gradient : tensor of shape (M, m, width of the blocks that learn)
             Gradient of the batch's summed loss for each cell.
         weight : tensor of shape (M, m, 1) or None
-            Weights of the rows; None weighs each 1.
+            How many rows each counts as; None counts each once.
         rate : float
 
         References
