@@ -12,6 +12,8 @@ from sklearn.utils.multiclass import type_of_target
 
 from ._native import is_missing
 
+# The scale of "quantile" in standard deviations that the quartiles tell: ordinary targets keep their own.
+_MOST_DEVIATIONS = 2.0
 _MANY_CLASSES = 50  # numeric labels from which a warning asks whether they are amounts
 _KINDS = {
     "continuous": "continuous",
@@ -40,8 +42,8 @@ class Target:
     classes : ndarray of shape (n_classes,) or None
         Sorted labels of binary and multiclass targets.
     mean, scale : ndarray of shape (n_outputs,)
-        Of continuous targets; 0 and 1 for the others. The scale of a constant is 0; for "quantile" it is the
-        interquartile range, as a standard deviation of a normal.
+        Of continuous targets; 0 and 1 for the others. The scale is the standard deviation, for "quantile" at most
+        twice that of a normal distribution of the same quartiles, and 0 for a constant.
     n_outputs : int
         Columns of the network's raw output.
     one_dimensional : bool
@@ -332,7 +334,8 @@ def _read_numbers(y, kind, loss, quantile, sample_weight):
                 center, low, high = (
                     _weighted_quantile(values, q, sample_weight) for q in (quantile, 0.25, 0.75)
                 )
-                spread = np.where(high > low, (high - low) / 1.349, spread)
+                most = np.where(high > low, _MOST_DEVIATIONS * (high - low) / 1.349, np.inf)
+                spread = np.minimum(spread, most)
             # A constant y, up to rounding, has nothing to scale, and is predicted as it is.
             constant = spread <= 1e-12 * np.maximum(np.abs(center), 1e-300)
             scale = np.where(constant, 0.0, spread)
