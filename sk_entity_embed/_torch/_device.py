@@ -28,7 +28,7 @@ def resolve_device(device):
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
         raise ValueError(
-            f"device={device!r} cannot be used here: {str(error).splitlines()[0]} "
+            f"device={device!r} cannot be used here: {str(error).splitlines()[0].rstrip('.')}. "
             "Use device='auto' or 'cpu'."
         ) from error
     return device
