@@ -27,9 +27,10 @@ def resolve_device(device):
     try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
+        # The first sentence: torch goes on to list all its backends.
+        reason = str(error).splitlines()[0].split(". ")[0].rstrip(".")
         raise ValueError(
-            f"device={device!r} cannot be used here: {str(error).splitlines()[0].rstrip('.')}. "
-            "Use device='auto' or 'cpu'."
+            f"device={device!r} cannot be used here: {reason}. Use device='auto' or 'cpu'."
         ) from error
     return device
 
