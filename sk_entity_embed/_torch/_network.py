@@ -123,11 +123,6 @@ class Tables:
         # Batch weight of each row of all blocks that learn, zero between batches.
         learning = self.matrices[self.n_fixed :]
         self.mass = torch.zeros(sum(map(len, learning)), dtype=torch.float32, device=device)
-        # For each of them, which columns of the gathered row belong to which cell.
-        self.spread = [
-            torch.eye(len(columns), dtype=torch.float32).repeat_interleave(width, 1).to(device)
-            for columns, width in self.blocks[self.n_fixed :]
-        ]
 
     @property
     def width(self):
@@ -198,16 +193,17 @@ class Tables:
         steps = self.mass.index_select(0, cells).mul_(curvature).add_(1.0).reciprocal_().mul_(-rate)
         self.mass.index_fill_(0, cells, 0.0)
         start = 0
-        for spread, matrix, r, step in zip(
-            self.spread, matrices, rows, steps.split([len(r) for r in rows])
+        for (columns, width), matrix, r, step in zip(
+            blocks, matrices, rows, steps.split([len(r) for r in rows])
         ):
-            n_columns, n = spread.shape
-            # A product with zeros and ones repeats each step for its components; as a factor of one more axis it would
-            # take twice as long.
-            values = (step.view(-1, n_columns) @ spread).view(*gradient.shape[:2], n)
-            values *= gradient[..., start : start + n]
-            _scatter_add(matrix, r, values.view(-1, n // n_columns))
-            start += n
+            stop = start + len(columns) * width
+            own = gradient[..., start:stop]
+            # Repeated for its components first: as a factor of one more axis a step takes twice as long.
+            values = own.new_empty(own.shape)
+            values.view(-1, width).copy_(step.unsqueeze(1))
+            values *= own
+            _scatter_add(matrix, r, values.view(-1, width))
+            start = stop
 
     def views(self):
         """The vectors of each column, tensors of shape (n_tables, n_codes, n_components) that share the memory."""
