@@ -264,8 +264,9 @@ def our_model_without_texts(split):
 def our_raw_model(split):
     """Our predictor with probabilities as the network has them: what is calibration worth?"""
     model, *tables = our_model(split)
-    raw = mock.patch("sk_entity_embed._fit_network.calibrate", lambda network, *_: network)
-    model.fit = raw(model.fit)
+    for step in ("calibrate", "balance"):
+        raw = mock.patch(f"sk_entity_embed._fit_network.{step}", lambda network, *_: network)
+        model.fit = raw(model.fit)
     return model, *tables
 
 

@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 from sklearn.utils import check_random_state
 
-from ._calibration import calibrate
+from ._calibration import balance, calibrate
 from ._callbacks import EpochCallbacks
 from ._cross_fitting import assign_folds, drop_empty_folds
 from ._effects import append_effects
@@ -235,9 +235,9 @@ def _train(table, spec, plans, pairs, texts, on_epoch):
     from ._torch import train  # imported here: only fit needs torch
 
     def calibrated(network, table):
-        if table.fold is None or spec.loss not in ("log_loss", "cross_entropy"):
-            return network
-        return calibrate(network, table, spec.loss)
+        if table.fold is not None and spec.loss in ("log_loss", "cross_entropy"):
+            network = calibrate(network, table, spec.loss)
+        return balance(network, table, spec.loss)
 
     on_epoch.finish = partial(join_columns, texts=texts)
     network = calibrated(join_columns(train(table, spec, plans[0], on_epoch), texts), table)

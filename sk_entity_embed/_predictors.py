@@ -347,7 +347,8 @@ class EntityEmbeddingClassifier(ClassifierMixin, _NetworkPredictor):
     def predict_proba(self, X):
         """Probabilities of the classes.
 
-        Unless ``cv=None``, they are calibrated by the rows out of their folds [1]_.
+        Unless ``cv=None``, they are calibrated by the rows out of their folds [1]_. Those of the training rows add up
+        to the number of rows that each class has.
 
         Parameters
         ----------
@@ -526,6 +527,8 @@ class EntityEmbeddingRegressor(MultiOutputMixin, RegressorMixin, _NetworkPredict
 
     def predict(self, X):
         """Predictions in the units of y.
+
+        With ``loss="poisson"`` those of the training rows add up to what y adds up to.
 
         Parameters
         ----------

@@ -59,9 +59,17 @@ class TrainingTable:
         """Number of rows."""
         return len(self.codes)
 
+    def mean_target(self):
+        """Weighted mean of the target, shape (n_outputs,), float64."""
+        # Not np.average: single precision counts no further than 2**24 rows.
+        if self.weight is None:
+            return self.target.mean(axis=0, dtype=np.float64)
+        total = (self.target * self.weight[:, None]).sum(axis=0, dtype=np.float64)
+        return total / self.weight.sum(dtype=np.float64)
+
     def shares(self):
-        """Weighted mean of the target, shape (n_outputs,), float64; for classes never quite 0 or 1."""
-        return np.average(self.target, axis=0, weights=self.weight).clip(1e-6, 1 - 1e-6)
+        """Weighted shares of the classes, shape (n_outputs,), float64, never quite 0 or 1."""
+        return self.mean_target().clip(1e-6, 1 - 1e-6)
 
 
 @dataclass(frozen=True)
