@@ -6,13 +6,14 @@ import numpy as np
 from scipy.optimize import minimize, minimize_scalar
 from scipy.special import expit, logit, logsumexp, softmax
 
-from ._cross_fitting import ask_body
+from ._cross_fitting import ask_body, out_of_fold_vectors
 from ._head import forward
 from ._rows import draw_rows
 
 N_ROWS = 1 << 14  # at most, that tell how sure to be
 N_BALANCED = 1 << 15  # at most, that tell where the mean lies
 _LARGEST = 1 << 22  # numbers in the answers to them
+_ROWS_AT_ONCE = 1 << 12  # whose vectors are held
 _LEAST = 0.1  # scale: a network that knows nothing keeps vectors that say what little it found
 # Rows that speak for no shift: with none of a class in doubt any shift would do.
 _DOUBT = 3.0
@@ -114,8 +115,9 @@ def balance(network, table, loss):
     target = table.target[some].astype(float)
     weight = np.ones(len(some)) if table.weight is None else table.weight[some].astype(float)
     weight /= weight.sum()
-    vectors = [t.mean(axis=0)[column] for t, column in zip(network.tables, table.codes[some].T)]
-    raw = forward(network.head, np.concatenate(vectors, axis=1), table.numeric[some])
+    tables = [t.mean(axis=0, keepdims=True) for t in network.tables]
+    parts = np.array_split(some, -(-len(some) // _ROWS_AT_ONCE))
+    raw = np.concatenate([_answer(network, tables, table, rows) for rows in parts])
     # The rows drawn are not quite like all. As far as predictions follow the target, so must their mean.
     apart, predicted = target - weight @ target, mean(raw)
     variance = weight @ apart**2
@@ -133,6 +135,12 @@ def balance(network, table, loss):
     *intercepts, last = network.head["intercepts"]
     head = {"intercepts": [*intercepts, (last + shift).astype(last.dtype)]}
     return replace(network, head={**network.head, **head})
+
+
+def _answer(network, tables, table, rows):
+    """The network's raw outputs for some of the rows of `table`, with vectors from single tables."""
+    vectors = out_of_fold_vectors(tables, table.codes[rows], 0)
+    return forward(network.head, vectors, table.numeric[rows])
 
 
 # Of each loss, the mean that a raw output stands for and the function of which it is the derivative.

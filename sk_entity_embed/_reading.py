@@ -31,7 +31,7 @@ def learn_columns(estimator, X):
         raise ValueError(
             "categorical_features chose no column. Name at least one column to embed, or use 'auto'."
         )
-    vocabularies, codes = [], np.empty((table.n_rows, len(embedded)), np.int32, order="F")
+    vocabularies, codes = [], np.empty((table.n_rows, len(embedded)), np.int32)
     for j, position in enumerate(embedded):
         vocabulary, codes[:, j] = Vocabulary.learn(
             table.column(position),

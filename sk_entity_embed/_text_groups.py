@@ -222,10 +222,10 @@ def append_groups(codes, groups_of_codes):
     if not grouped:
         return codes
     n_rows, n_columns = codes.shape
-    out = np.empty((n_rows, n_columns + len(grouped)), dtype=np.int32, order="F")
+    out = np.empty((n_rows, n_columns + len(grouped)), dtype=np.int32)
     out[:, :n_columns] = codes
     for j, c in enumerate(grouped, n_columns):
-        groups_of_codes[c].take(codes[:, c], out=out[:, j], mode="clip")
+        out[:, j] = groups_of_codes[c].take(codes[:, c], mode="clip")
     return out
 
 

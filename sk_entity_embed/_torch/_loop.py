@@ -84,21 +84,17 @@ class _Training:
         self.history, self.interrupted, self.best = [], False, None
 
     def _lay_out(self, table):
-        """Put the rows on the device, the codes as row numbers of the blocks."""
+        """Put the rows on the device; what is one row of memory is read at once."""
         self.numeric = torch.from_numpy(table.numeric).to(self.device)
         self.target = torch.from_numpy(table.target).to(self.device)
         self.weight = (
             None if table.weight is None else torch.from_numpy(table.weight).to(self.device)
         )
-        self.unknown, self.cells = [], []  # per block
+        self.codes = torch.from_numpy(np.ascontiguousarray(table.codes)).to(self.device)
+        self.columns, self.unknown = [], []  # per block
         for columns, _ in self.tables.blocks:
-            offset = self.tables.offset[columns]
-            # int32 halves the largest array; row numbers of a fold table may need int64, see _rows.
-            cells = np.empty((table.n_rows, len(columns)), dtype=np.int32)
-            for j, c in enumerate(columns):
-                np.add(table.codes[:, c], np.int32(offset[j]), out=cells[:, j])
-            self.cells.append(torch.from_numpy(cells).to(self.device))
-            self.unknown.append(torch.from_numpy(offset).to(self.device))
+            self.columns.append(torch.tensor(columns, device=self.device))
+            self.unknown.append(torch.from_numpy(self.tables.offset[columns]).to(self.device))
         if table.fold is None:
             is_trained = np.ones(table.n_rows, dtype=bool)
             is_trained[table.validation] = False
@@ -140,14 +136,13 @@ class _Training:
         """
         aliases = []
         members = [rows.to(self.device) for rows in self.train_rows]
-        blocks = zip(self.cells, self.tables.blocks, self.tables.n_rows)
-        for b, (cells, (columns, _), n_rows) in enumerate(blocks):
+        for b, ((columns, _), n_rows) in enumerate(zip(self.tables.blocks, self.tables.n_rows)):
             rows = torch.arange(n_rows, device=self.device).repeat(self.spec.n_tables, 1)
             if b < self.tables.n_fixed:
                 columns = []  # such rows hold a copy of what stands for them already
-            for j, c in enumerate(columns):
+            for c in columns:
                 start, n = int(self.tables.offset[c]), self.spec.n_codes[c]
-                codes = cells[:, j] - start
+                codes = self.codes[:, c].contiguous()
                 total = torch.bincount(codes, minlength=n)
                 for k, own in enumerate(members):
                     seen = total
@@ -174,7 +169,7 @@ class _Training:
         ]
 
     def _fetch(self, rows):
-        """The data of `rows`, a tensor of any shape."""
+        """The data of `rows`, a tensor of any shape; of each cell its row number in the block's matrix."""
         flat = rows.reshape(-1).to(self.device)
 
         def take(part):
@@ -182,8 +177,12 @@ class _Training:
 
         numeric = self.numeric if self.spec.n_numeric else None
         others = (self.target, numeric, self.weight)
-        # Row numbers become int64 here: index_fill_ takes no others.
-        cells = [take(part).long() for part in self.cells]
+        codes = take(self.codes)
+        # Row numbers become int64 here: index_fill_ takes no others, and those of a fold table may need it.
+        cells = [
+            codes.index_select(-1, columns) + unknown
+            for columns, unknown in zip(self.columns, self.unknown)
+        ]
         return cells, *(None if part is None else take(part) for part in others)
 
     def _hide(self, cells):
@@ -206,15 +205,16 @@ class _Training:
         Group g trains table g and body g on rows of another fold, shifted by a number drawn for each step.
         """
         steps, m, k = self.n_steps, self.group_size, self.spec.n_tables
-        order = self.train_rows[0].new_empty(steps, k, m)
-        for f, rows in enumerate(self.train_rows):
-            drawn = rows[torch.randperm(len(rows), generator=self.generator)]
+        order = []
+        for rows in self.train_rows:
+            shuffled = torch.randperm(len(rows), dtype=rows.dtype, generator=self.generator)
+            drawn = rows.index_select(0, shuffled)
             repeats = -(-steps * m // len(rows))
-            order[:, f] = (drawn.repeat(repeats) if repeats > 1 else drawn)[: steps * m].view(
-                steps, m
-            )
+            drawn = drawn.repeat(repeats) if repeats > 1 else drawn
+            order.append(drawn[: steps * m].view(steps, 1, m))
         if k == 1:
-            return order, None
+            return order[0], None
+        order = torch.cat(order, 1)
         shift = torch.randint(1, k, (steps, 1), generator=self.generator)
         fold = (torch.arange(k) - shift) % k  # (n_steps, M)
         return order.gather(1, fold.unsqueeze(2).expand(-1, -1, m)), fold.to(self.device)
@@ -283,11 +283,10 @@ class _Training:
         if self.spec.n_tables == 1 or not self.plan.learning_rate:
             return
         views, learning = self.tables.views(), slice(self.tables.n_fixed, None)
-        for (columns, _), cells in zip(self.tables.blocks[learning], self.cells[learning]):
-            some = some_rows(cells, ROWS_COMPARED)
-            for j, c in enumerate(columns):
-                codes = some[:, j] - int(self.tables.offset[c])
-                turns = find_turns(views[c].index_select(1, codes).cpu().numpy())
+        some = some_rows(self.codes, ROWS_COMPARED)
+        for columns, _ in self.tables.blocks[learning]:
+            for c in columns:
+                turns = find_turns(views[c].index_select(1, some[:, c]).cpu().numpy())
                 for k, turn in turns.items():
                     centre, rotation, new_centre = (
                         torch.from_numpy(part.astype(np.float32)).to(self.device) for part in turn
