@@ -234,16 +234,10 @@ def _train(table, spec, plans, pairs, texts, on_epoch):
     """
     from ._torch import train  # imported here: only fit needs torch
 
-    def calibrated(network, table):
-        if table.fold is not None and spec.loss in ("log_loss", "cross_entropy"):
-            network = calibrate(network, table, spec.loss)
-        return balance(network, table, spec.loss)
-
-    on_epoch.finish = partial(join_columns, texts=texts)
-    network = calibrated(join_columns(train(table, spec, plans[0], on_epoch), texts), table)
+    on_epoch.finish = partial(_finish, table=table, loss=spec.loss, texts=texts)
+    network = on_epoch.finish(train(table, spec, plans[0], on_epoch))
     if not len(pairs) or network.interrupted:
         return [network]
-    on_epoch.so_far, on_epoch.finish = [network], None
     own_codes = table.codes[:, : len(network.tables)]
     table = replace(table, codes=np.hstack([own_codes, pairs.encode(table.codes)]))
     spec = replace(
@@ -251,8 +245,19 @@ def _train(table, spec, plans, pairs, texts, on_epoch):
         n_codes=(*(t.shape[1] for t in network.tables), *pairs.n_codes),
         n_components=(*(t.shape[2] for t in network.tables), *[1] * len(pairs)),
     )
-    of_pairs = calibrated(train(table, spec, plans[1], on_epoch, fixed=network.tables), table)
+    on_epoch.so_far = [network]
+    on_epoch.finish = partial(_finish, table=table, loss=spec.loss)
+    of_pairs = on_epoch.finish(train(table, spec, plans[1], on_epoch, fixed=network.tables))
     return [network] if of_pairs.interrupted else [network, of_pairs]
+
+
+def _finish(network, table, loss, texts=None):
+    """What is done to a network after its training, and to what callbacks see of it."""
+    if texts is not None:
+        network = join_columns(network, texts)
+    if table.fold is not None and loss in ("log_loss", "cross_entropy"):
+        network = calibrate(network, table, loss)
+    return balance(network, table, loss)
 
 
 def _mean_table(fold_tables):

@@ -81,7 +81,9 @@ class _Training:
             n_rows = 2 * self.group_size * spec.n_tables  # honest training shows a batch twice
             largest = n_rows * max(spec.hidden_layer_sizes)
             self.masks = MaskPool(spec.dropout, largest, self.generator, device)
-        self.history, self.interrupted, self.best = [], False, None
+        self.history, self.interrupted = [], False
+        # The best network so far, by the validation loss; None while it is the one in training, which saves a copy.
+        self.best, self.best_epoch, self.best_loss = None, 0, math.inf
 
     def _lay_out(self, table):
         """Put the rows on the device; what is one row of memory is read at once."""
@@ -239,6 +241,8 @@ class _Training:
         waiting = 0
         try:
             for epoch, (length, place) in enumerate(self._calendar()):
+                if self.best is None and self.best_epoch:
+                    self.best = self.export()
                 if on_epoch is not None:
                     on_epoch.begin()
                 record = {"epoch": epoch + 1, "loss": self._epoch(length, place)}
@@ -268,12 +272,17 @@ class _Training:
                 ConvergenceWarning,
                 stacklevel=2,
             )
-        if self.best is None:
-            self._check_last_step()
-            network = self.export()
-        else:
-            network = replace(self.best, history=self.history, interrupted=self.interrupted)
-        if not all(np.isfinite(table).all() for table in network.tables):
+        network = self.best
+        if network is None:
+            if not self.best_epoch:
+                self._check_last_step()
+            network = self.export(is_last=True)
+        best = {
+            "best_epoch": self.best_epoch or len(self.history),
+            "validation_loss": self.best_loss,
+        }
+        network = replace(network, history=self.history, interrupted=self.interrupted, **best)
+        if not all(np.isfinite(table).all() for tables in network.tables for table in tables):
             raise self._diverged("Vectors stopped being finite", network.best_epoch)
         return network
 
@@ -294,15 +303,15 @@ class _Training:
                     views[c][k] = (views[c][k] - centre) @ rotation + new_centre
 
     def _judge(self, record):
-        """Score the validation rows, and keep the network if it is the best so far.
+        """Score the validation rows, and note whether the network is the best so far.
 
         Returns the share by which the loss fell below the best so far, 0 if it did not.
         """
-        before = math.inf if self.best is None else self.best.validation_loss
+        before = self.best_loss
         loss = record["validation_loss"] = self._mean_loss(self.validation)
         if not loss < before - 1e-6:
             return 0.0
-        self.best = replace(self.export(), best_epoch=record["epoch"], validation_loss=loss)
+        self.best, self.best_epoch, self.best_loss = None, record["epoch"], loss
         return 1.0 if before == math.inf else (before - loss) / abs(before)
 
     def _check_last_step(self):
@@ -393,9 +402,9 @@ class _Training:
                 mass += float(weight.sum())
         return float(total.min() / mass)
 
-    def export(self):
-        """What was learned so far, as NumPy arrays."""
-        tables = self.tables.export()
+    def export(self, is_last=False):
+        """What was learned so far, as NumPy arrays; the last time they share the memory of the tables."""
+        tables = self.tables.export(copy=not is_last)
         for (columns, _), n_rows, alias in zip(self.tables.blocks, self.tables.n_rows, self.alias):
             alias = alias.view(self.spec.n_tables, n_rows).cpu().numpy()
             for c in columns:

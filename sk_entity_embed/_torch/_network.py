@@ -215,9 +215,10 @@ class Tables:
                 result[c] = stacked[:, start : start + self.n_codes[c], : self.n_components[c]]
         return result
 
-    def export(self):
-        """Copies of the vectors as NumPy arrays."""
-        return [view.cpu().numpy().copy() for view in self.views()]
+    def export(self, copy=True):
+        """The vectors as NumPy arrays; without a copy they share the memory, and change as training goes on."""
+        arrays = [view.cpu().numpy() for view in self.views()]
+        return [array.copy() for array in arrays] if copy else arrays
 
 
 def _scatter_add(matrix, rows, values):
