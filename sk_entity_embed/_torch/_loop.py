@@ -295,7 +295,8 @@ class _Training:
         some = some_rows(self.codes, ROWS_COMPARED)
         for columns, _ in self.tables.blocks[learning]:
             for c in columns:
-                turns = find_turns(views[c].index_select(1, some[:, c]).cpu().numpy())
+                # Not by index_select, which first copies all of a table whose rows lie apart.
+                turns = find_turns(views[c][:, some[:, c]].cpu().numpy())
                 for k, turn in turns.items():
                     centre, rotation, new_centre = (
                         torch.from_numpy(part.astype(np.float32)).to(self.device) for part in turn
