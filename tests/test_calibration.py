@@ -234,3 +234,15 @@ def test_numbers_and_quantiles_are_not_shifted(loss, problem):
     table, _, network = problem
     told = network(2)
     assert balance(told, table, loss) is told
+
+
+def test_means_of_many_rows_are_exact():
+    """Single precision adds up hundreds of thousands of weights to five digits, and counts no further than 2**24."""
+    rng = np.random.default_rng(0)
+    target = np.eye(2, dtype=np.float32)[rng.integers(2, size=400_000)]
+    weight = rng.uniform(0.5, 1.5, len(target)).astype(np.float32)
+    codes = np.zeros((len(target), 1), dtype=np.int32)
+    for given in (None, weight):
+        table = TrainingTable(codes, np.empty((len(codes), 0), np.float32), target, weight=given)
+        exact = np.average(target.astype(float), axis=0, weights=given)
+        np.testing.assert_allclose(table.mean_target(), exact, rtol=1e-9)
