@@ -48,22 +48,19 @@ def calibrate(network, table, loss):
     """
     n_bodies = int(table.fold.max()) + 1
     is_softmax = loss == "cross_entropy"
-    weight = np.ones(table.n_rows) if table.weight is None else table.weight.astype(float)
     prior = np.log(table.shares()) if is_softmax else logit(table.shares())
-    n_rows = max(1, min(N_ROWS, _LARGEST // (n_bodies * len(prior))))
-    some = draw_rows(table.n_rows, n_rows)
-    codes, numeric, target, weight = (
-        part[some] for part in (table.codes, table.numeric, table.target, weight)
-    )
+    some, target, weight = _draw(table, min(N_ROWS, _LARGEST // (n_bodies * len(prior))))
+    codes, numeric = table.codes[some], table.numeric[some]
     beyond = np.stack([ask_body(network, codes, numeric, k) for k in range(n_bodies)]) - prior
     if is_softmax:
         beyond -= beyond.mean(axis=2, keepdims=True)
     own = beyond[table.fold[some], np.arange(len(some))]
 
+    _, potential = _MEANS[loss]
+
     def judge(scale):
         raw = prior + scale * own
-        of_all = logsumexp(raw, axis=1) if is_softmax else np.logaddexp(0, raw).sum(axis=1)
-        return weight @ (of_all - (raw * target).sum(axis=1))
+        return weight @ (potential(raw) - (raw * target).sum(axis=1))
 
     scale = minimize_scalar(judge, bounds=(_LEAST, 1), method="bounded", options={"xatol": 1e-3}).x
     # What bodies disagree about is noise. The scale takes it off, as a regression on noisy numbers does; their mean has
@@ -111,9 +108,7 @@ def balance(network, table, loss):
     if loss not in _MEANS:
         return network
     mean, potential = _MEANS[loss]
-    some = draw_rows(table.n_rows, max(1, min(N_BALANCED, _LARGEST // table.target.shape[1])))
-    target = table.target[some].astype(float)
-    weight = np.ones(len(some)) if table.weight is None else table.weight[some].astype(float)
+    some, target, weight = _draw(table, min(N_BALANCED, _LARGEST // table.target.shape[1]))
     weight /= weight.sum()
     tables = [t.mean(axis=0, keepdims=True) for t in network.tables]
     parts = np.array_split(some, -(-len(some) // _ROWS_AT_ONCE))
@@ -137,13 +132,21 @@ def balance(network, table, loss):
     return replace(network, head={**network.head, **head})
 
 
+def _draw(table, at_most):
+    """Rows that stand for all, one at least: their positions, target and weight, the latter in double precision."""
+    some = draw_rows(table.n_rows, max(1, at_most))
+    weight = np.ones(len(some)) if table.weight is None else table.weight[some].astype(float)
+    return some, table.target[some].astype(float), weight
+
+
 def _answer(network, tables, table, rows):
     """The network's raw outputs for some of the rows of `table`, with vectors from single tables."""
     vectors = out_of_fold_vectors(tables, table.codes[rows], 0)
     return forward(network.head, vectors, table.numeric[rows])
 
 
-# Of each loss, the mean that a raw output stands for and the function of which it is the derivative.
+# Of each loss, the mean that a raw output stands for and the function of which it is the derivative: that function less
+# raw output times target is the loss, up to terms of the target alone.
 _MEANS = {
     "log_loss": (expit, lambda raw: np.logaddexp(0, raw).sum(axis=1)),
     "cross_entropy": (lambda raw: softmax(raw, axis=1), lambda raw: logsumexp(raw, axis=1)),

@@ -83,7 +83,7 @@ class _Training:
             self.masks = MaskPool(spec.dropout, largest, self.generator, device)
         self.history, self.interrupted = [], False
         # The best network so far, by the validation loss; None while it is the one in training, which saves a copy.
-        self.best, self.best_epoch, self.best_loss = None, 0, math.inf
+        self.best, self.best_loss = None, math.inf
 
     def _lay_out(self, table):
         """Put the rows on the device; what is one row of memory is read at once."""
@@ -241,7 +241,7 @@ class _Training:
         waiting = 0
         try:
             for epoch, (length, place) in enumerate(self._calendar()):
-                if self.best is None and self.best_epoch:
+                if self.best is None and self.best_loss < math.inf:
                     self.best = self.export()
                 if on_epoch is not None:
                     on_epoch.begin()
@@ -274,14 +274,15 @@ class _Training:
             )
         network = self.best
         if network is None:
-            if not self.best_epoch:
+            if self.best_loss == math.inf:
                 self._check_last_step()
-            network = self.export(is_last=True)
-        best = {
-            "best_epoch": self.best_epoch or len(self.history),
-            "validation_loss": self.best_loss,
-        }
-        network = replace(network, history=self.history, interrupted=self.interrupted, **best)
+            network = self.export(copy=False)
+        network = replace(
+            network,
+            history=self.history,
+            interrupted=self.interrupted,
+            validation_loss=self.best_loss,
+        )
         if not all(np.isfinite(table).all() for tables in network.tables for table in tables):
             raise self._diverged("Vectors stopped being finite", network.best_epoch)
         return network
@@ -312,7 +313,7 @@ class _Training:
         loss = record["validation_loss"] = self._mean_loss(self.validation)
         if not loss < before - 1e-6:
             return 0.0
-        self.best, self.best_epoch, self.best_loss = None, record["epoch"], loss
+        self.best, self.best_loss = None, loss
         return 1.0 if before == math.inf else (before - loss) / abs(before)
 
     def _check_last_step(self):
@@ -403,9 +404,9 @@ class _Training:
                 mass += float(weight.sum())
         return float(total.min() / mass)
 
-    def export(self, is_last=False):
-        """What was learned so far, as NumPy arrays; the last time they share the memory of the tables."""
-        tables = self.tables.export(copy=not is_last)
+    def export(self, copy=True):
+        """What was learned so far, as NumPy arrays; without a copy, for the end, they share the tables' memory."""
+        tables = self.tables.export(copy)
         for (columns, _), n_rows, alias in zip(self.tables.blocks, self.tables.n_rows, self.alias):
             alias = alias.view(self.spec.n_tables, n_rows).cpu().numpy()
             for c in columns:
