@@ -484,6 +484,45 @@ def test_late_cycles_must_gain_more(monkeypatch, large_gain, n_cycles):
     ]
 
 
+def _cycle(losses, unseen):
+    return [{"loss": loss} for loss in losses[:-1]] + [
+        {"loss": losses[-1], "validation_loss": unseen}
+    ]
+
+
+@pytest.mark.parametrize("unit", [1.0, -1.0, 1e-6])
+@pytest.mark.parametrize(
+    ("gain", "gap", "expected"),
+    [
+        (0.001, 0.005, True),  # unseen rows hardly lag behind: nothing was learned by heart
+        (0.001, -0.2, True),
+        (0.02, 0.1, False),  # they lag by five times what was gained last
+        (0.2, 0.1, True),  # but much may be gained yet
+        (-0.05, 0.1, False),
+    ],
+)
+def test_a_cycle_promises_what_unseen_rows_may_gain(gain, gap, expected, unit):
+    unseen = 2.0 * unit
+    end = unseen - gap * abs(unseen)
+    losses = end + abs(unseen) * gain * np.array([9, 5, 3, 2, 1, 1, 0.5, 0.2, 0.1, 0.0])
+    assert _loop.promises(_cycle(losses, unseen)) == expected
+
+
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_short_cycles_promise_something_as_well(n):
+    assert _loop.promises(_cycle([1.0] * n, 1.0))
+    assert not _loop.promises(_cycle([1.0] * n, 1.1))
+
+
+def test_epochs_do_not_double_where_rows_would_be_learned_by_heart(monkeypatch):
+    table, spec, plan = make_problem(n_tables=2, n_doublings=3)
+    asked = []
+    monkeypatch.setattr(_loop, "promises", lambda cycle: asked.append(cycle))
+    assert len(train(table, spec, plan).history) == 4
+    (cycle,) = asked
+    assert [record["epoch"] for record in cycle] == [1, 2, 3, 4]
+
+
 def test_the_best_cycle_is_kept():
     """Noise is learned by heart from the start: the first cycle is the best, and the same bits as without doubling."""
     table, spec, plan = make_problem(n_tables=2, learning_rate=0.05)

@@ -1,0 +1,122 @@
+"""How long to train: what is lost where cross-fitted training stops doubling its epochs early.
+
+    OMP_NUM_THREADS=1 python benchmarks/bench_epochs.py                  all tables, larger and smaller
+    OMP_NUM_THREADS=1 python benchmarks/bench_epochs.py --datasets rossmann,factors
+    python benchmarks/bench_epochs.py --report benchmarks/results/2026-01-31_bench_epochs.csv
+    python benchmarks/bench_epochs.py --quick
+
+A cycle of epochs is followed by one as long as all before it while the loss of rows out of their
+folds falls. Here each table is trained until it falls no more; then the same history tells where
+a rule would have stopped: after a cycle that promised less than ``--promises``, see ``promises``
+in the library's training loop. ``epochs`` and ``loss`` are those of the whole training, and beside
+them those of each rule. "larger" are the rows of bench_quality.py (20,000 of the five tables and of
+the factors, 10,000 of R's, 2,500 of several classes) of fold 0 with seed 0, "smaller" are 5,000,
+3,000 and 1,500 of fold 1 with seed 1.
+"""
+
+from unittest import mock
+
+import bench_quality
+import numpy as np
+import pandas as pd
+import torch  # noqa: F401, so that no table is charged for loading it
+from _harness import choose, parse, record, timed
+
+from sk_entity_embed import EntityEmbedder
+from sk_entity_embed._torch import _loop
+
+# isort: split
+from _r_tables import CLASS_R_TABLES, LATER_R_TABLES, R_TABLES
+
+OURS = (*bench_quality.DATASETS, "factors")
+TABLES = [*OURS, "carriers", *R_TABLES, *LATER_R_TABLES, *CLASS_R_TABLES]
+
+
+def n_rows(name, size):
+    """How many rows of a table are trained on."""
+    kind = 0 if name in OURS else 2 if name in CLASS_R_TABLES else 1
+    return {"larger": (20_000, 10_000, 2500), "smaller": (5000, 3000, 1500), "quick": (300,) * 3}[
+        size
+    ][kind]
+
+
+def whole_history(split):
+    """The records of a training that no rule stops, cycle by cycle."""
+    embedder = EntityEmbedder(
+        categorical_features=split.cats,
+        target_type="continuous" if split.task == "regression" else "auto",
+        random_state=split.seed,
+        **split.network,
+    )
+    with mock.patch.object(_loop, "promises", return_value=True):
+        embedder.fit(split.X, split.y)
+    cycles = [[]]
+    for one in embedder.history_:
+        cycles[-1].append(one)
+        if "validation_loss" in one:
+            cycles.append([])
+    return cycles[:-1]
+
+
+def stop(cycles, least):
+    """Epochs of a training that stops after the first cycle that promises less, and its best loss."""
+    losses = []
+    for cycle in cycles:
+        losses.append(cycle[-1]["validation_loss"])
+        if not _loop.promises(cycle, least):
+            break
+    return cycle[-1]["epoch"], min(losses)
+
+
+def run(name, size, rules):
+    """A row for one table."""
+    seed = int(size == "smaller")
+    split = bench_quality.load_split(name, seed, seed, n_rows(name, size), {})
+    training = timed(lambda: whole_history(split))
+    epochs, loss = stop(training.result, -np.inf)
+    row = {"dataset": name, "size": size, "rows": len(split.X), "seed": seed}
+    row |= {"cpu_seconds": round(training.cpu_seconds, 1), "epochs": epochs, "loss": loss}
+    for least in rules:
+        row[f"epochs_{least}"], row[f"loss_{least}"] = stop(training.result, least)
+    return row
+
+
+def report(rows):
+    """What each rule saves and loses."""
+    rules = [name.removeprefix("epochs_") for name in rows if name.startswith("epochs_")]
+    for size, part in rows.groupby("size"):
+        for rule in rules:
+            worse = (part[f"loss_{rule}"] - part["loss"]) / part["loss"].abs()
+            left = part[f"epochs_{rule}"] / part["epochs"]
+            worst = part.dataset[worse.idxmax()] if worse.max() > 0 else "none"
+            print(
+                f"{size}, promise of {rule}: {(left < 1).sum()} of {len(part)} tables stop earlier, and "
+                f"{left.mean():.2f} of the epochs are left on average; loss {worse.mean():+.4f} on average, "
+                f"{worse.max():+.4f} at worst ({worst})"
+            )
+
+
+def main():
+    arguments = parse(
+        __doc__,
+        n_seeds=1,
+        datasets=",".join(TABLES),
+        sizes="larger,smaller",
+        promises="0.02,0.03,0.04,0.06",
+        report="",
+    )
+    if arguments.report:
+        return report(pd.read_csv(arguments.report))
+    if arguments.quick:
+        arguments.datasets, arguments.sizes = "crossed", "quick"
+    rules = [float(text) for text in arguments.promises.split(",")]
+    rows = []
+    for name in choose(arguments.datasets, [*TABLES, "crossed"], "--datasets"):
+        for size in choose(arguments.sizes, ("larger", "smaller", "quick"), "--sizes"):
+            rows.append(run(name, size, rules))
+            record(rows[-1:], arguments)
+    return report(pd.DataFrame(rows))
+
+
+if __name__ == "__main__":
+    main()
