@@ -182,6 +182,17 @@ def attribute(data, kind):
     return data.matrix(held), held
 
 
+def common_attributes(data, n_mates=10, n_items=1000):
+    """Kinds of links by which so many items have so many mates each."""
+    kinds = []
+    for i, kind in enumerate(data.kinds):
+        has = data.matrix(data.kind[data.right] == i)
+        is_common = np.asarray(has.sum(axis=0)).ravel() > n_mates
+        if (has[:, is_common].sum(axis=1) > 0).sum() >= n_items:
+            kinds.append(kind)
+    return kinds
+
+
 def _wiki_authors(data):
     maker = _make_pairs()
     info = pd.read_csv(DATA / "books" / "book_info.csv.gz", dtype=str, keep_default_na=False)

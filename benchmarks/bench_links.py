@@ -9,6 +9,8 @@ since ours chooses inside its fit.
 
     python benchmarks/bench_links.py                        all data, tasks, methods, seeds 0 to 2
     python benchmarks/bench_links.py --data wiki --task author --methods auto,als
+    python benchmarks/bench_links.py --attributes --seeds 1 all attributes of attr and codex_m by which
+                                                            1,000 items have ten mates each
     python benchmarks/bench_links.py --data r --csv FILE    pair tables of R's packages, both ways
     python benchmarks/bench_links.py --scale                seconds by number of pairs (synthetic)
     python benchmarks/bench_links.py --article              seconds beside the article's method
@@ -36,7 +38,16 @@ from scipy.sparse.linalg import svds
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from _harness import origin
-from _links_data import R_PAIRS, Links, attribute, load, mates_precision, rank_links, split_links
+from _links_data import (
+    R_PAIRS,
+    Links,
+    attribute,
+    common_attributes,
+    load,
+    mates_precision,
+    rank_links,
+    split_links,
+)
 
 from sk_entity_embed._links_records import LinkPairs, LinkSpec
 
@@ -215,14 +226,15 @@ def best(row):
     return row.get("ndcg20", row.get("p10", -row["cpu_seconds"]))
 
 
-def compare(names, tasks, methods, seeds, out):
-    """Every method on every task: means over the seeds, printed as they come."""
-    for name in names:
+def compare(tasks_of, methods, seeds, out):
+    """Every method on every task: means over the seeds, printed as they come.
+
+    `tasks_of`: name of the data -> tasks.
+    """
+    for name, tasks in tasks_of.items():
         data = load(name)
         print(f"\n{name}: {data.n_left} items, {data.n_right} links, {len(data.left)} pairs")
-        for task in TASKS[name]:
-            if tasks and task not in tasks:
-                continue
+        for task in tasks:
             print(f"  {task}   (design: {TARGETS.get((name, task), 'none')})")
             for method in methods:
                 package, functions = METHODS[method]
@@ -354,6 +366,7 @@ def main():
     parser.add_argument("--methods", default=",".join(METHODS))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--attributes", action="store_true", help="all that many items have")
     parser.add_argument("--scale", action="store_true", help="time by size only")
     parser.add_argument("--article", action="store_true", help="time of the article's shape only")
     parser.add_argument("--fold-in", action="store_true", help="held-out books only")
@@ -370,7 +383,7 @@ def main():
     out, where_from = [], origin()
     if args.quick:
         methods = ["auto", "sgd_sampled", "popularity", "pmi_svd", "als"]
-        compare(["wiki"], [], methods, [0], out)
+        compare({"wiki": TASKS["wiki"]}, methods, [0], out)
         scale([(100_000, 10_000)], out)
         fold_in_held_out("wiki", [0], out)
     elif args.article:
@@ -382,9 +395,15 @@ def main():
         sizes = [(100_000, 10_000), (1_000_000, 100_000), (10_000_000, 1_000_000)]
         scale([*sizes, (1_000_000, 10_000), (1_000_000, 1_000_000)], out)
     else:
-        tasks = [t for t in args.task.split(",") if t]
-        names = R_PAIRS if args.data == "r" else args.data.split(",")
-        compare(names, tasks, args.methods.split(","), list(range(args.seeds)), out)
+        if args.attributes:
+            tasks_of = {name: common_attributes(load(name)) for name in ("attr", "codex_m")}
+        else:
+            wanted = [t for t in args.task.split(",") if t]
+            names = R_PAIRS if args.data == "r" else args.data.split(",")
+            tasks_of = {
+                name: [t for t in TASKS[name] if not wanted or t in wanted] for name in names
+            }
+        compare(tasks_of, args.methods.split(","), list(range(args.seeds)), out)
     if args.csv:
         keys = list(dict.fromkeys(k for row in [*out, where_from] for k in row))
         with open(args.csv, "w", newline="") as handle:
