@@ -105,7 +105,7 @@ def fit_network(estimator, X, y, sample_weight, split_params, owner=None, class_
         dropout=estimator.dropout,
         n_tables=n_folds,
         quantile=estimator.quantile,
-        start=start_output(target, table.target, table.weight),
+        start=start_output(target, table.mean_target()),
     )
     attributes |= {
         "target_type_": target.kind,

@@ -235,14 +235,14 @@ def refuse_missing(y):
     assert_all_finite(y, input_name="y")
 
 
-def start_output(target, encoded, weight):
+def start_output(target, mean):
     """Raw output that predicts the mean of the target, where training starts.
 
     Parameters
     ----------
     target : Target
-    encoded : ndarray of shape (n_rows, n_outputs)
-    weight : ndarray of shape (n_rows,) or None
+    mean : ndarray of shape (n_outputs,)
+        Of the encoded target.
 
     Returns
     -------
@@ -251,7 +251,7 @@ def start_output(target, encoded, weight):
     """
     if target.kind == "continuous":
         return (0.0,) * target.n_outputs
-    share = np.clip(np.average(encoded, axis=0, weights=weight), 1e-4, 1 - 1e-4)
+    share = mean.clip(1e-4, 1 - 1e-4)
     odds = np.log(share) if target.kind == "multiclass" else special.logit(share)
     return tuple(float(x) for x in odds)
 
