@@ -47,7 +47,7 @@ class Table:
 
     def label(self, i):
         """Return the name of column `i` for a message, its position if it has none."""
-        return i if self.names is None else self.names[i]
+        return int(i) if self.names is None else self.names[i]  # 1, not np.int64(1)
 
     def is_categorical(self, i):
         """Whether column `i` has a string, object, categorical, boolean or enum type."""

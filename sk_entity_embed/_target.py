@@ -308,7 +308,15 @@ def _weighted_quantile(values, quantile, weight):
 
 
 def _read_numbers(y, kind, loss, quantile, sample_weight):
-    y = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
+    try:
+        y = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
+    except ValueError as error:
+        if not any(isinstance(cell, str) for cell in np.ravel(y)):
+            raise
+        raise ValueError(
+            f"A {kind} target needs a y of numbers: {error}. Convert the texts to numbers; classes need a classifier "
+            "or target_type='auto'."
+        ) from error
     one_dimensional = y.ndim == 1
     values = y.reshape(len(y), -1)
     n_outputs = values.shape[1]

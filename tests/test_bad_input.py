@@ -72,7 +72,9 @@ def test_y_of_times_that_are_missing(cls, dtype):
 def test_y_of_text_for_a_regressor():
     """NumPy's own words name the text."""
     refuse(
-        "could not convert string to float: .*'a'", y=["a", "b"] * 30, cls=EntityEmbeddingRegressor
+        "needs a y of numbers: could not convert string to float: .*'a'.*a classifier",
+        y=["a", "b"] * 30,
+        cls=EntityEmbeddingRegressor,
     )
 
 
@@ -143,6 +145,16 @@ def test_cells_of_lists_or_dicts(cell):
     column[:] = cells
     kind = type(cell).__name__
     refuse(rf"Column 'tags' holds an? (\w+\.)?{kind} in row 5", X=X.assign(tags=column))
+
+
+def test_columns_of_arrays_are_named_by_their_position():
+    """A plain number, not NumPy's."""
+    X = np.full((20, 2), "a", object)
+    with pytest.raises(ValueError, match="Column 1 was expected to hold numbers"):
+        EntityEmbedder(categorical_features=[0], **QUICK).fit(X, np.arange(20.0))
+    X[7, 1] = [1]
+    with pytest.raises(ValueError, match="Column 1 holds a list in row 7"):
+        EntityEmbedder(**QUICK).fit(X, np.arange(20.0))
 
 
 def test_text_where_numbers_are_meant():

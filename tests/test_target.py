@@ -191,6 +191,15 @@ def test_missing_numbers_are_refused(target_type, bad):
         read_target(np.array([1.0, bad, 2.0]), target_type=target_type)
 
 
+@pytest.mark.parametrize("dtype", [str, object])
+def test_texts_are_no_numbers(dtype):
+    """Labels where numbers are asked for; texts of numbers are numbers, as in scikit-learn."""
+    with pytest.raises(ValueError, match=r"needs a y of numbers: could not convert .*low"):
+        read_target(np.array(["low", "high"], dtype), target_type="continuous")
+    _, encoded = read_target(np.array(["1.5", "2.5"], dtype), target_type="continuous")
+    np.testing.assert_allclose(encoded.ravel(), [-1, 1])
+
+
 @pytest.mark.parametrize("missing", [None, np.nan, pd.NA])
 def test_missing_labels_are_refused(missing):
     """A label that is not there is no class."""
