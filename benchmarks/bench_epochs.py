@@ -58,12 +58,12 @@ def whole_history(split):
     return cycles[:-1]
 
 
-def stop(cycles, least):
+def stop(cycles, n_rows, least):
     """Epochs of a training that stops after the first cycle that promises less, and its best loss."""
     losses = []
     for cycle in cycles:
         losses.append(cycle[-1]["validation_loss"])
-        if not _loop.promises(cycle, least):
+        if not _loop.promises(cycle, n_rows, least):
             break
     return cycle[-1]["epoch"], min(losses)
 
@@ -73,11 +73,12 @@ def run(name, size, rules):
     seed = int(size == "smaller")
     split = bench_quality.load_split(name, seed, seed, n_rows(name, size), {})
     training = timed(lambda: whole_history(split))
-    epochs, loss = stop(training.result, -np.inf)
-    row = {"dataset": name, "size": size, "rows": len(split.X), "seed": seed}
+    n_used = len(split.X)
+    epochs, loss = stop(training.result, n_used, -np.inf)
+    row = {"dataset": name, "size": size, "rows": n_used, "seed": seed}
     row |= {"cpu_seconds": round(training.cpu_seconds, 1), "epochs": epochs, "loss": loss}
     for least in rules:
-        row[f"epochs_{least}"], row[f"loss_{least}"] = stop(training.result, least)
+        row[f"epochs_{least}"], row[f"loss_{least}"] = stop(training.result, n_used, least)
     return row
 
 

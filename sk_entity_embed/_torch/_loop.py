@@ -28,9 +28,9 @@ ROWS_JUDGED = 4096  # rows of each fold that judge a cycle
 # Share by which a cycle must lower the validation loss for another to follow; and after `MANY_CYCLES`, which take long.
 LEAST_GAIN, LARGE_GAIN, MANY_CYCLES = 0.01, 0.1, 4
 # Shares of the validation loss: the least gap to the training loss that tells of rows learned by heart, and what a
-# cycle must promise then. Of 56 tables, drawn twice, a third is fitted in half the time by these, and none loses more
-# than .9 % of its out-of-fold loss; with a promise of 0.04 three lose 3 to 5 % (benchmarks/bench_epochs.py).
-LEAST_GAP, LEAST_PROMISE = 0.01, 0.03
+# cycle must promise then; and the rows times epochs, a second or two, before which it need not. Of few rows the losses
+# say less: two tables of under 1,500 rows lost 2 and 4 % by the first two alone. See benchmarks/bench_epochs.py.
+LEAST_GAP, LEAST_PROMISE, FEW_VISITS = 0.01, 0.03, 200_000
 # Scales of softmax outputs that are tried where a cycle is judged: how sure a network should be is found afterwards, so
 # it may be surer than it is right as long as it is right more often.
 SCALES = (1.0, 0.85, 0.7, 0.55, 0.4, 0.25)
@@ -264,7 +264,9 @@ class _Training:
                 elif self.validation and place + 1 == length:
                     is_late = length >= self.plan.max_epochs << (MANY_CYCLES - 2)
                     goes_on = self._judge(record) > (LARGE_GAIN if is_late else LEAST_GAIN)
-                    goes_on = goes_on and promises([*self.history, record][-length:])
+                    goes_on = goes_on and promises(
+                        [*self.history, record][-length:], len(self.codes)
+                    )
                 self.history.append(record)
                 stop = on_epoch is not None and on_epoch(record, export)
                 self.interrupted = bool(stop)
@@ -428,7 +430,7 @@ class _Training:
         )
 
 
-def promises(cycle, least=LEAST_PROMISE):
+def promises(cycle, n_rows, least=LEAST_PROMISE):
     """Whether another cycle may pay, or would rather learn rows by heart.
 
     What the second half of a cycle gained on rows that are trained on, another may gain again. Of that, rows out of
@@ -438,6 +440,8 @@ def promises(cycle, least=LEAST_PROMISE):
     ----------
     cycle : list of dict
         The records of its epochs; the last one has a validation loss.
+    n_rows : int
+        Of the table.
     least : float, default=LEAST_PROMISE
         What rows out of their folds must be promised, as a share of their loss.
     """
@@ -446,7 +450,9 @@ def promises(cycle, least=LEAST_PROMISE):
     middle = np.mean(losses[2 * n // 5 : -(-3 * n // 5)])
     end = np.mean(losses[-max(1, n // 10) :])
     gap, gain = unseen - end, max(middle - end, 0.0)
-    return gap <= LEAST_GAP * abs(unseen) or gain * (gain / gap) >= least * abs(unseen)
+    if n_rows * cycle[-1]["epoch"] < FEW_VISITS or gap <= LEAST_GAP * abs(unseen):
+        return True
+    return gain * (gain / gap) >= least * abs(unseen)
 
 
 def _twice(first, second):
