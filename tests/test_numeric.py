@@ -1,7 +1,8 @@
-"""Numbers for the network: missing values filled and marked, robust scale, smooth clip."""
+"""Numbers for the network: missing values filled and marked, robust scale, smooth clip, ranks in heavy tails."""
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 
 from sk_entity_embed._numeric import learn_scaling, scale
 
@@ -23,6 +24,36 @@ def test_order_survives_and_tails_are_bounded():
     z = scale(x, learn_scaling(x))
     assert (np.diff(z[:, 0]) >= 0).all()
     assert np.abs(z).max() <= 3.0
+
+
+def test_a_heavy_tail_is_told_by_ranks():
+    """Logarithms of such numbers are normal, and so is what the network sees; what is new beyond them is at the end."""
+    logs = np.random.default_rng(0).normal(0, 2, (5000, 1))
+    x = np.exp(logs).astype(np.float32)
+    scaling = learn_scaling(x)
+    assert scaling["heavy"].tolist() == [0]
+    inner = np.abs(logs) < 5
+    np.testing.assert_allclose(scale(x, scaling)[inner], logs[inner] / 2, atol=0.15)
+    new = scale(np.array([[0.0], [1e30], [np.nan]], dtype=np.float32), scaling)
+    np.testing.assert_allclose(new.ravel(), [-3, 3, 0], atol=1e-6)
+
+
+def test_equal_values_of_a_heavy_tail_have_one_score():
+    """Three quarters are zero: the middle of their shares."""
+    rng = np.random.default_rng(0)
+    x = np.where(rng.random(4000) < 0.75, 0, np.exp(rng.normal(0, 2, 4000)))[:, None]
+    z = scale(x.astype(np.float32), learn_scaling(x.astype(np.float32))).ravel()
+    np.testing.assert_allclose(z[x.ravel() == 0], norm.ppf(0.375), atol=0.1)
+    assert (np.diff(z[np.argsort(x.ravel())]) >= 0).all()
+    assert z.max() == pytest.approx(3.0)
+
+
+@pytest.mark.parametrize("kind", ["normal", "uniform", "exponential", "standard_t"])
+def test_other_tails_keep_their_distances(kind):
+    """Ranks would lose them; five degrees of freedom are not many."""
+    arguments = (5,) if kind == "standard_t" else ()
+    x = getattr(np.random.default_rng(0), kind)(*arguments, size=(5000, 1)).astype(np.float32)
+    assert not len(learn_scaling(x)["heavy"])
 
 
 def test_one_wild_value_does_not_squeeze_the_rest():

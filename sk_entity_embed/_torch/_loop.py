@@ -28,9 +28,9 @@ ROWS_JUDGED = 4096  # rows of each fold that judge a cycle
 # Share by which a cycle must lower the validation loss for another to follow; and after `MANY_CYCLES`, which take long.
 LEAST_GAIN, LARGE_GAIN, MANY_CYCLES = 0.01, 0.1, 4
 # Shares of the validation loss: the least gap to the training loss that tells of rows learned by heart, and what a
-# cycle must promise then; and the rows times epochs, a second or two, before which it need not. Of few rows the losses
-# say less: two tables of under 1,500 rows lost 2 and 4 % by the first two alone. See benchmarks/bench_epochs.py.
-LEAST_GAP, LEAST_PROMISE, FEW_VISITS = 0.01, 0.03, 200_000
+# cycle must promise then (benchmarks/bench_epochs.py). Fewer rows are quick to fit, and their losses say less: among
+# tables of several classes and 800 to 2,500 rows some lose 2 to 5 % by the same rule.
+LEAST_GAP, LEAST_PROMISE, FEW_ROWS = 0.01, 0.03, 5000
 # Scales of softmax outputs that are tried where a cycle is judged: how sure a network should be is found afterwards, so
 # it may be surer than it is right as long as it is right more often.
 SCALES = (1.0, 0.85, 0.7, 0.55, 0.4, 0.25)
@@ -450,7 +450,7 @@ def promises(cycle, n_rows, least=LEAST_PROMISE):
     middle = np.mean(losses[2 * n // 5 : -(-3 * n // 5)])
     end = np.mean(losses[-max(1, n // 10) :])
     gap, gain = unseen - end, max(middle - end, 0.0)
-    if n_rows * cycle[-1]["epoch"] < FEW_VISITS or gap <= LEAST_GAP * abs(unseen):
+    if n_rows < FEW_ROWS or gap <= LEAST_GAP * abs(unseen):
         return True
     return gain * (gain / gap) >= least * abs(unseen)
 
