@@ -43,6 +43,9 @@ class Split:
     def beside_numbers(self, train, new):
         train_numbers, new_numbers = self.numbers()
         if sparse.issparse(train):
+            # A scaler of sparse columns takes no mean off, and years in thousands keep lbfgs from converging.
+            middle = np.nan_to_num(np.nanmedian(train_numbers, axis=0))
+            train_numbers, new_numbers = train_numbers - middle, new_numbers - middle
             stack = [sparse.hstack([train, train_numbers]), sparse.hstack([new, new_numbers])]
             return [part.tocsr() for part in stack]
         return np.hstack([train, train_numbers]), np.hstack([new, new_numbers])
