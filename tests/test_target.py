@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from scipy import special
 
+from sk_entity_embed._records import TrainingTable
 from sk_entity_embed._target import read_target, start_output
 
 
@@ -163,19 +164,22 @@ def test_labels_of_an_indicator_are_independent():
 
 
 @pytest.mark.parametrize(
-    "y",
+    ("y", "weight"),
     [
-        np.array([0.5, 2.5, 9.0]),
-        np.array([0, 1, 1, 1]),
-        np.array(["a", "b", "c", "a"]),
-        np.array([[0, 1], [1, 1], [0, 1], [1, 0]]),
+        (np.array([0.5, 2.5, 9.0]), None),
+        (np.array([0, 1, 1, 1]), None),
+        (np.array(["a", "b", "c", "a"]), None),
+        (np.array(["a", "b", "c", "a"]), np.array([1.0, 1.0, 1.0, 3.0])),
+        (np.array([[0, 1], [1, 1], [0, 1], [1, 0]]), None),
     ],
 )
-def test_training_starts_at_the_mean(y):
+def test_training_starts_at_the_mean(y, weight):
     """The first prediction is the mean of y, or the share of each class."""
     target, encoded = read_target(y)
-    expected = encoded.mean(axis=0)
-    start = np.array([start_output(target, expected)])
+    codes, numeric = np.ones((len(y), 1), np.int32), np.empty((len(y), 0), np.float32)
+    table = TrainingTable(codes, numeric, encoded, weight=weight)
+    start = np.array([start_output(target, table.mean_target())])
+    expected = np.average(encoded, axis=0, weights=weight)
     if target.kind == "continuous":
         expected = np.array([y.mean()])
     elif target.kind == "binary":
