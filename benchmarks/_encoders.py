@@ -162,7 +162,7 @@ def _as_learned():
         yield
 
 
-def _embedder(split, **parameters):
+def our_embedder(split, **parameters):
     embedder = EntityEmbedder(
         categorical_features=split.cats,
         target_type=split.target_type,
@@ -174,7 +174,7 @@ def _embedder(split, **parameters):
 
 def ours(split, **parameters):
     """The library as it comes."""
-    embedder = _embedder(split, **parameters)
+    embedder = our_embedder(split, **parameters)
     train = embedder.fit_transform(split.X, split.y)
     return train, embedder.transform(split.X_new)
 
@@ -229,7 +229,7 @@ def ours_as_learned(split):
 
 def target_p(split):
     """TargetEncoder beside our prediction alone: what do the vectors add?"""
-    embedder = _embedder(split, add_prediction=True)
+    embedder = our_embedder(split, add_prediction=True)
     predictions = embedder.fit_transform(split.X, split.y), embedder.transform(split.X_new)
     width = sum(embedder.n_components_) + len(split.nums)
     return [np.hstack([a, p[:, width:]]) for a, p in zip(target(split), predictions)]
@@ -244,7 +244,7 @@ def naive(split):
 def random(split):
     """The control: vectors of the same size, drawn at random. They tell identity, nothing else."""
     with _as_learned():
-        embedder = _embedder(split, cv=None, text_groups=False, max_epochs=1)
+        embedder = our_embedder(split, cv=None, text_groups=False, max_epochs=1)
         embedder.fit(split.X, split.y)
     rng = np.random.default_rng(split.seed)
     embedder.embeddings_ = [
@@ -259,12 +259,12 @@ def random(split):
 def k_networks(split):
     """A network for each fold, its vectors rotated onto those of one that saw all rows."""
     with _as_learned():
-        reference = _embedder(split, cv=None, text_groups=False).fit(split.X, split.y)
+        reference = our_embedder(split, cv=None, text_groups=False).fit(split.X, split.y)
     train = np.empty((len(split.X), sum(reference.n_components_) + len(split.nums)), np.float32)
     for rest, held in split.folds().split(split.X, split.y):
         X = split.X.iloc[rest]
         sizes = dict(zip(reference.categorical_features_, reference.n_components_))
-        one = _embedder(split, cv=None, n_components=sizes).fit(X, split.y[rest])
+        one = our_embedder(split, cv=None, n_components=sizes).fit(X, split.y[rest])
         vectors = one.transform(split.X.iloc[held])
         start_from = start = 0
         for j, width in enumerate(reference.n_components_):

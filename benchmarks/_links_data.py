@@ -185,8 +185,8 @@ def attribute(data, kind):
 def common_attributes(data, n_mates=10, n_items=1000):
     """Kinds of links by which so many items have so many mates each."""
     kinds = []
-    for i, kind in enumerate(data.kinds):
-        has = data.matrix(data.kind[data.right] == i)
+    for kind in data.kinds:
+        has, _ = attribute(data, kind)
         is_common = np.asarray(has.sum(axis=0)).ravel() > n_mates
         if (has[:, is_common].sum(axis=1) > 0).sum() >= n_items:
             kinds.append(kind)

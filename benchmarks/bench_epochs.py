@@ -20,13 +20,11 @@ import bench_quality
 import numpy as np
 import pandas as pd
 import torch  # noqa: F401, so that no table is charged for loading it
+from _encoders import our_embedder
 from _harness import choose, parse, record, timed
-
-from sk_entity_embed import EntityEmbedder
-from sk_entity_embed._torch import _loop
-
-# isort: split
 from _r_tables import LATER_R_TABLES, R_TABLES
+
+from sk_entity_embed._torch import _loop
 
 OURS = (*bench_quality.DATASETS, "factors")
 TABLES = [*OURS, *R_TABLES, *LATER_R_TABLES]
@@ -34,12 +32,7 @@ TABLES = [*OURS, *R_TABLES, *LATER_R_TABLES]
 
 def whole_history(split):
     """The records of a training that no rule stops, cycle by cycle."""
-    embedder = EntityEmbedder(
-        categorical_features=split.cats,
-        target_type="continuous" if split.task == "regression" else "auto",
-        random_state=split.seed,
-        **split.network,
-    )
+    embedder = our_embedder(split)
     with mock.patch.object(_loop, "promises", return_value=True):
         embedder.fit(split.X, split.y)
     cycles = [[]]

@@ -89,9 +89,9 @@ def scale(values, scaling):
     """
     missing = np.isnan(values)
     z = (values - scaling["center"]) / scaling["scale"]
-    z[missing] = 0.0
     z /= np.sqrt(1.0 + (z / _CLIP) ** 2)
     for j, quantiles, scores in zip(scaling["heavy"], scaling["quantiles"], scaling["scores"]):
-        z[:, j] = np.where(missing[:, j], 0.0, np.interp(values[:, j], quantiles, scores))
+        z[:, j] = np.interp(values[:, j], quantiles, scores)
+    z[missing] = 0.0
     marks = missing[:, scaling["had_missing"]]
     return np.hstack([z, marks]).astype(np.float32)

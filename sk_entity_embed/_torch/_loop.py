@@ -263,10 +263,9 @@ class _Training:
                     goes_on = waiting < self.plan.patience
                 elif self.validation and place + 1 == length:
                     is_late = length >= self.plan.max_epochs << (MANY_CYCLES - 2)
-                    goes_on = self._judge(record) > (LARGE_GAIN if is_late else LEAST_GAIN)
-                    goes_on = goes_on and promises(
-                        [*self.history, record][-length:], len(self.codes)
-                    )
+                    least = LARGE_GAIN if is_late else LEAST_GAIN
+                    cycle = [*self.history, record][-length:]
+                    goes_on = self._judge(record) > least and promises(cycle, len(self.codes))
                 self.history.append(record)
                 stop = on_epoch is not None and on_epoch(record, export)
                 self.interrupted = bool(stop)
@@ -445,12 +444,14 @@ def promises(cycle, n_rows, least=LEAST_PROMISE):
     least : float, default=LEAST_PROMISE
         What rows out of their folds must be promised, as a share of their loss.
     """
+    if n_rows < FEW_ROWS:
+        return True
     losses = [record["loss"] for record in cycle]
     n, unseen = len(losses), cycle[-1]["validation_loss"]
     middle = np.mean(losses[2 * n // 5 : -(-3 * n // 5)])
     end = np.mean(losses[-max(1, n // 10) :])
     gap, gain = unseen - end, max(middle - end, 0.0)
-    if n_rows < FEW_ROWS or gap <= LEAST_GAP * abs(unseen):
+    if gap <= LEAST_GAP * abs(unseen):
         return True
     return gain * (gain / gap) >= least * abs(unseen)
 
