@@ -26,42 +26,11 @@ def fit_links(estimator, X, y, sample_weight):
             "most_similar(..., among=) ranks by."
         )
     columns, attributes = learn_columns(estimator, X)
-    names = attributes["categorical_features_"]
-    if columns.codes.shape[1] != 2 or columns.numeric.shape[1]:
-        raise ValueError(
-            "interaction='dot' learns from pairs: expected X with two categorical columns and no others, got "
-            f"{len(names)} categorical {names} and {columns.numeric.shape[1]} numeric. Select two columns; what is "
-            "known of each pair, such as a rating, goes into y."
-        )
-    weight = read_weights(sample_weight, columns.codes)
-    # A pair with an infrequent entity teaches nothing about either.
-    known = columns.codes.all(axis=1)
-    if weight is not None:
-        known &= weight > 0
-    n_left, n_right = (len(c) for c in attributes["categories_"])
-    if not known.any():
-        raise ValueError(
-            "No pair is left to learn from: every row holds a category rarer than min_frequency or has weight 0. "
-            "Lower min_frequency."
-        )
-    value, kind = _read_link_values(estimator, y, known)
-    widths = _resolve_link_components(estimator, names, max(n_left, n_right))
-    if widths[0] != widths[1]:
-        raise ValueError(
-            f"interaction='dot' multiplies the vectors of a pair, so both columns need the same n_components, got "
-            f"{dict(zip(names, widths))}."
-        )
-    pairs = LinkPairs(
-        left=columns.codes[known, 0] - 1,
-        right=columns.codes[known, 1] - 1,
-        value=value,
-        weight=None if weight is None else weight[known].astype(np.float32),
-        n_left=n_left,
-        n_right=n_right,
-        kind=kind,
-    )
+    pairs = _read_pairs(estimator, columns, attributes, y, sample_weight)
     spec = LinkSpec(
-        n_components=widths[0],
+        n_components=_resolve_link_components(
+            estimator, attributes, max(pairs.n_left, pairs.n_right)
+        ),
         solver=estimator.solver,
         loss=estimator.loss,
         n_negatives=estimator.n_negatives,
@@ -72,7 +41,6 @@ def fit_links(estimator, X, y, sample_weight):
         weight_decay=estimator.weight_decay,
     )
     seed = draw_seed(check_random_state(estimator.random_state))
-    attributes |= {"n_components_": widths, "target_type_": kind, "classes_": None}
 
     from ._torch import train_links
 
@@ -85,6 +53,43 @@ def fit_links(estimator, X, y, sample_weight):
             device=resolve_device(estimator.device),
             on_epoch=lambda _, record: on_epoch(record),
         )
+    return Fitted(columns, attributes=attributes | _describe(attributes, pairs, trained))
+
+
+def _read_pairs(estimator, columns, attributes, y, sample_weight):
+    """The pairs to learn from, checked."""
+    names = attributes["categorical_features_"]
+    if columns.codes.shape[1] != 2 or columns.numeric.shape[1]:
+        raise ValueError(
+            "interaction='dot' learns from pairs: expected X with two categorical columns and no others, got "
+            f"{len(names)} categorical {names} and {columns.numeric.shape[1]} numeric. Select two columns; what is "
+            "known of each pair, such as a rating, goes into y."
+        )
+    weight = read_weights(sample_weight, columns.codes)
+    # A pair with an infrequent entity teaches nothing about either.
+    known = columns.codes.all(axis=1)
+    if weight is not None:
+        known &= weight > 0
+    if not known.any():
+        raise ValueError(
+            "No pair is left to learn from: every row holds a category rarer than min_frequency or has weight 0. "
+            "Lower min_frequency."
+        )
+    value, kind = _read_link_values(estimator, y, known)
+    n_left, n_right = (len(c) for c in attributes["categories_"])
+    return LinkPairs(
+        left=columns.codes[known, 0] - 1,
+        right=columns.codes[known, 1] - 1,
+        value=value,
+        weight=None if weight is None else weight[known].astype(np.float32),
+        n_left=n_left,
+        n_right=n_right,
+        kind=kind,
+    )
+
+
+def _describe(attributes, pairs, trained):
+    """The fitted attributes that training gives, besides those of the columns."""
     vectors, unknown = [trained.left_vectors, trained.right_vectors], []
     for table, rows, counts in zip(vectors, (pairs.left, pairs.right), attributes["counts_"]):
         is_linked = np.bincount(rows, minlength=len(table)) > 0
@@ -92,7 +97,10 @@ def fit_links(estimator, X, y, sample_weight):
         mean = np.average(table, axis=0, weights=np.where(is_linked, counts, 0)).astype(np.float32)
         table[~is_linked] = mean
         unknown.append(mean)
-    attributes |= {
+    return {
+        "target_type_": pairs.kind,
+        "classes_": None,
+        "n_components_": [v.shape[1] for v in vectors],
         "embeddings_": vectors,
         "unknown_vectors_": unknown,
         "_group_vectors": [v[:0] for v in vectors],
@@ -110,17 +118,22 @@ def fit_links(estimator, X, y, sample_weight):
         },
         "_links": _kept_links(pairs, trained) if trained.solver == "exact" else None,
     }
-    return Fitted(columns, attributes=attributes)
 
 
-def _resolve_link_components(estimator, names, n_categories):
+def _resolve_link_components(estimator, attributes, n_categories):
     """Width of the vectors of both columns of pairs; one that is not given is as wide as the other."""
+    names = attributes["categorical_features_"]
     widths = resolve_components(estimator, names, [n_categories] * 2)
     wanted = wanted_components(estimator, names)
     given = [width for width, asked in zip(widths, wanted) if asked != "auto"]
-    if len(given) == 2:
-        return given
-    return 2 * (given or [min(AUTO_LINK_COMPONENTS, n_categories)])
+    if not given:
+        return min(AUTO_LINK_COMPONENTS, n_categories)
+    if given[0] != given[-1]:
+        raise ValueError(
+            f"interaction='dot' multiplies the vectors of a pair, so both columns need the same n_components, got "
+            f"{dict(zip(names, given))}."
+        )
+    return given[0]
 
 
 def _kept_links(pairs, trained):

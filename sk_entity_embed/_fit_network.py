@@ -1,7 +1,7 @@
 """A fit to a target, ``interaction="mlp"``, as a list of steps."""
 
 import copy
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -12,7 +12,7 @@ from ._callbacks import EpochCallbacks
 from ._cross_fitting import assign_folds, drop_empty_folds
 from ._effects import append_effects
 from ._numeric import learn_scaling, scale
-from ._pairs import learn_pairs, no_pairs
+from ._pairs import Pairs, learn_pairs, no_pairs
 from ._plan import (
     MAX_AUTO_COMPONENTS,
     auto_components,
@@ -32,9 +32,9 @@ from ._reading import (
     read_weights,
     refuse_repeated,
 )
-from ._records import Fitted, NetworkSpec, TrainingTable
+from ._records import Columns, Fitted, NetworkSpec, TrainingPlan, TrainingTable
 from ._responses import express
-from ._target import read_target, start_output
+from ._target import Target, read_target, start_output
 from ._text_groups import append_groups, join_columns, learn_text_groups, tell_apart
 
 
@@ -48,15 +48,77 @@ def fit_network(estimator, X, y, sample_weight, split_params, owner=None, class_
     -------
     fitted : Fitted
     """
+    random_state = check_random_state(estimator.random_state)
+    data = _read(estimator, X, y, sample_weight, class_weight, split_params, random_state)
+    vectors = _choose_vectors(estimator, data, is_predictor=owner is not None)
+    is_asked = estimator.add_prediction or owner is not None
+    task = _set_task(estimator, data, vectors, is_asked, random_state)
+    owner = owner or estimator
+
+    def describe_owner(*networks):
+        embedder = copy.copy(estimator)
+        # A predictor is asked for predictions, which need no other vectors than the network's.
+        tables = task.show(networks[0]) if owner is estimator else networks[0].tables
+        embedder.__dict__.update(task.describe(tables, networks), _cache={})
+        return owner._fitted_attributes(embedder)
+
+    seen = (X, y, sample_weight)
+    with EpochCallbacks(owner, describe_owner, task.max_epochs, seen) as on_epoch:
+        networks = _train(task, on_epoch)
+    losses = [network.validation_loss for network in networks]
+    if estimator.crossed_pairs == "auto" and losses[-1] > losses[0]:
+        networks.pop()  # what pairs tell beyond the vectors is noise
+    tables = task.show(networks[0])
+    return Fitted(data.columns, data.fold, networks[-1], tables, task.describe(tables, networks))
+
+
+# -- what there is to learn from -------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Data:
+    """What a fit is given, read and checked.
+
+    Attributes
+    ----------
+    columns : Columns
+        All rows.
+    attributes : dict
+        Fitted attributes that describe them.
+    target : Target
+    table : TrainingTable
+        The rows to train on, those of some weight.
+    scaling : dict
+        Of the numbers, as `scale` takes it.
+    numeric : ndarray of shape (n_used, n_numeric), float32
+        The numbers of the rows to train on as they came.
+    fold : ndarray of shape (n_rows,) or None
+        Of all rows; None if there are not two with something to train on.
+    """
+
+    columns: Columns
+    attributes: dict
+    target: Target
+    table: TrainingTable
+    scaling: dict
+    numeric: np.ndarray
+    fold: np.ndarray | None
+
+    @property
+    def n_categories(self):
+        """Number of categories of each embedded column."""
+        return [len(c) for c in self.attributes["categories_"]]
+
+
+def _read(estimator, X, y, sample_weight, class_weight, split_params, random_state):
     if y is None:
         raise ValueError(
             f"{type(estimator).__name__} requires y to be passed, but the target y is None. "
             "Only interaction='dot' learns from X alone."
         )
     columns, attributes = learn_columns(estimator, X)
-    n_rows = len(columns.codes)
     y = plain_target(y)
-    check_length(y, n_rows)
+    check_length(y, len(columns.codes))
     weight = read_weights(sample_weight, columns.codes)
     if class_weight is not None:
         both = class_weight if weight is None else class_weight * weight
@@ -68,121 +130,9 @@ def fit_network(estimator, X, y, sample_weight, split_params, owner=None, class_
         quantile=estimator.quantile,
         sample_weight=weight,
     )
-    random_state = check_random_state(estimator.random_state)
     fold = assign_folds(
         estimator.cv, y, kind=target.kind, random_state=random_state, split_params=split_params, X=X
     )
-    table, scaling, numeric, fold = _lay_out(columns, encoded, weight, fold)
-    n_folds = 1 if fold is None else int(fold.max()) + 1
-    table = replace(table, validation=draw_validation(estimator, table.n_rows, random_state))
-    names = attributes["categorical_features_"]
-    n_categories = [len(c) for c in attributes["categories_"]]
-    widths = resolve_components(estimator, names, n_categories, target.n_directions)
-    out = output_names(
-        attributes["_names"], attributes["_embedded"], widths, attributes["_numeric"]
-    )
-    others = out[sum(widths) :] + (target.column_names() if estimator.add_prediction else [])
-    if owner is None:  # a predictor has no such columns
-        refuse_repeated(out[: sum(widths)] + others)
-    labels = [attributes["_names"][position] for position in attributes["_embedded"]]
-    are_auto = [width == "auto" for width in wanted_components(estimator, names)]
-    vocabularies = attributes["_vocabularies"]
-    texts = find_text_groups(estimator.text_groups, vocabularies, are_auto, table)
-    of_groups = [groups and groups.of_code for groups in texts]
-    table = replace(table, codes=append_groups(table.codes, of_groups))
-    grouped = [groups for groups in texts if groups]
-    group_widths = [auto_components(len(groups), target.n_directions) for groups in grouped]
-    n_codes = [v.n_codes for v in vocabularies] + [len(groups) + 1 for groups in grouped]
-    is_asked = estimator.add_prediction or owner is not None
-    pairs = learn_pairs(table.codes, n_codes, count_pairs(estimator, is_asked, target.n_outputs))
-    spec = NetworkSpec(
-        n_codes=tuple(n_codes),
-        n_components=(*widths, *group_widths),
-        n_numeric=table.numeric.shape[1],
-        n_outputs=target.n_outputs,
-        hidden_layer_sizes=read_layer_sizes(estimator.hidden_layer_sizes),
-        loss=target.loss,
-        dropout=estimator.dropout,
-        n_tables=n_folds,
-        quantile=estimator.quantile,
-        start=start_output(target, table.mean_target()),
-    )
-    attributes |= {
-        "target_type_": target.kind,
-        "classes_": target.classes,
-        "_target": vars(target),
-        "_scaling": scaling,
-        "_texts": [groups and vars(groups) for groups in texts],
-    }
-
-    def describe(tables, network, of_pairs=None):
-        effects = [] if of_pairs is None else of_pairs.tables[len(names) :]
-        return {
-            **attributes,
-            **_name_vectors([_mean_table(t) for t in tables], n_categories),
-            "n_components_": [t.shape[2] for t in tables],
-            "_inner_tables": [
-                None if shown is inner else _mean_table(inner)
-                for shown, inner in zip(tables, network.tables)
-            ],
-            "_head": (of_pairs or network).head,
-            "_pairs": vars(pairs if effects else no_pairs()),
-            "_pair_effects": [_mean_table(t).ravel() for t in effects],
-            "history_": network.history,
-            "n_epochs_": len(network.history),
-        }
-
-    owner = owner or estimator
-    plans = [make_plan(estimator, table.n_rows, random_state, is_judged=fold is not None)]
-    if len(pairs):
-        plans.append(plan_of_pairs(plans[0], random_state))
-
-    def shown_tables(network):
-        most = [width if is_auto else None for width, is_auto in zip(widths, are_auto)]
-        tables = express(network, table, most, loss=spec.loss, plan=plans[0])
-        # Vectors with as many components as there are differences of categories tell them all.
-        widest = [
-            _first_taken(name, width, min(n - 1, MAX_AUTO_COMPONENTS), others) if is_auto else 0
-            for name, width, n, is_auto in zip(labels, widths, n_categories, are_auto)
-        ]
-        return append_effects(tables, table, numeric, of_groups, widest, spec.loss)
-
-    def describe_owner(*networks):
-        embedder = copy.copy(estimator)
-        # A predictor is asked for predictions, which need no other vectors than the network's.
-        tables = shown_tables(networks[0]) if owner is estimator else networks[0].tables
-        embedder.__dict__.update(describe(tables, *networks), _cache={})
-        return owner._fitted_attributes(embedder)
-
-    data = (X, y, sample_weight)
-    n_epochs = sum(plan.max_epochs << plan.n_doublings for plan in plans)
-    with EpochCallbacks(owner, describe_owner, n_epochs, data) as on_epoch:
-        networks = _train(table, spec, plans, pairs, texts, on_epoch)
-    losses = [network.validation_loss for network in networks]
-    if estimator.crossed_pairs == "auto" and losses[-1] > losses[0]:
-        networks.pop()  # what pairs tell beyond the vectors is noise
-    tables = shown_tables(networks[0])
-    return Fitted(columns, fold, networks[-1], tables, describe(tables, *networks))
-
-
-def _first_taken(name, start, stop, others):
-    """The first component from `start` whose name another output column has, else `stop`."""
-    return next((i for i in range(start, stop) if f"{name}_{i}" in others), stop)
-
-
-def _lay_out(columns, encoded, weight, fold):
-    """The rows to train on, those of some weight.
-
-    Returns
-    -------
-    table : TrainingTable
-    scaling : dict
-        Of the numbers, as `scale` takes it.
-    numeric : ndarray of shape (n_used, n_numeric), float32
-        The numbers as they came.
-    fold : ndarray of shape (n_rows,) or None
-        Of all rows; None if there are not two with something to train on.
-    """
     used = slice(None) if weight is None else np.flatnonzero(weight)  # a slice copies nothing
     fold = None if fold is None else drop_empty_folds(fold, used)
     fold = None if fold is None or not fold.any() else fold
@@ -195,10 +145,76 @@ def _lay_out(columns, encoded, weight, fold):
         weight=None if weight is None else (weight[used] / weight[used].mean()).astype(np.float32),
         fold=None if fold is None else fold[used],
     )
-    return table, scaling, numeric, fold
+    table = replace(table, validation=draw_validation(estimator, table.n_rows, random_state))
+    return _Data(columns, attributes, target, table, scaling, numeric, fold)
 
 
-def find_text_groups(wanted, vocabularies, are_auto, table):
+# -- what there is to learn ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Vectors:
+    """The vectors to learn.
+
+    Attributes
+    ----------
+    widths : list of int
+        Components of each embedded column in training.
+    most : list of int or None
+        How many it may be told by afterwards; None leaves its vectors as they are learned.
+    widest : list of int
+        How many it may have in the end, with those of effects.
+    texts : list of TextGroups or None
+        Groups of its texts, which have vectors of their own.
+    group_widths : list of int
+        Components of these, for each column that has any.
+    """
+
+    widths: list
+    most: list
+    widest: list
+    texts: list
+    group_widths: list
+
+    @property
+    def of_groups(self):
+        """For each embedded column the codes of its groups by its own codes, None without groups."""
+        return [groups and groups.of_code for groups in self.texts]
+
+
+def _choose_vectors(estimator, data, is_predictor):
+    attributes, target, n_categories = data.attributes, data.target, data.n_categories
+    names = attributes["categorical_features_"]
+    widths = resolve_components(estimator, names, n_categories, target.n_directions)
+    are_auto = [width == "auto" for width in wanted_components(estimator, names)]
+    out = output_names(
+        attributes["_names"], attributes["_embedded"], widths, attributes["_numeric"]
+    )
+    others = out[sum(widths) :] + (target.column_names() if estimator.add_prediction else [])
+    if not is_predictor:  # which has no such columns
+        refuse_repeated(out[: sum(widths)] + others)
+    labels = [attributes["_names"][position] for position in attributes["_embedded"]]
+    vocabularies = attributes["_vocabularies"]
+    texts = _group_texts(estimator.text_groups, vocabularies, are_auto, data.table)
+    return _Vectors(
+        widths=widths,
+        most=[width if is_auto else None for width, is_auto in zip(widths, are_auto)],
+        # Vectors with as many components as there are differences of categories tell them all.
+        widest=[
+            _first_taken(name, width, min(n - 1, MAX_AUTO_COMPONENTS), others) if is_auto else 0
+            for name, width, n, is_auto in zip(labels, widths, n_categories, are_auto)
+        ],
+        texts=texts,
+        group_widths=[auto_components(len(g), target.n_directions) for g in texts if g],
+    )
+
+
+def _first_taken(name, start, stop, others):
+    """The first component from `start` whose name another output column has, else `stop`."""
+    return next((i for i in range(start, stop) if f"{name}_{i}" in others), stop)
+
+
+def _group_texts(wanted, vocabularies, are_auto, table):
     """Groups of alike texts, for the columns whose network is to know them.
 
     Parameters
@@ -224,7 +240,96 @@ def find_text_groups(wanted, vocabularies, are_auto, table):
     return texts
 
 
-def _train(table, spec, plans, pairs, texts, on_epoch):
+# -- learning it -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What is trained, and on what.
+
+    Attributes
+    ----------
+    data : _Data
+    vectors : _Vectors
+    table : TrainingTable
+        Of `data`, with further columns for the groups of texts.
+    pairs : Pairs
+    spec : NetworkSpec
+    plans : list of one or two TrainingPlan
+        Of the network and, with pairs, of their effects.
+    """
+
+    data: _Data
+    vectors: _Vectors
+    table: TrainingTable
+    pairs: Pairs
+    spec: NetworkSpec
+    plans: list[TrainingPlan]
+
+    @property
+    def max_epochs(self):
+        """Most epochs of all trainings together."""
+        return sum(plan.max_epochs << plan.n_doublings for plan in self.plans)
+
+    def show(self, network):
+        """The vectors as `transform` gives them, arrays of shape (n_tables, n_codes, n_components)."""
+        vectors, loss = self.vectors, self.spec.loss
+        tables = express(network, self.table, vectors.most, loss=loss, plan=self.plans[0])
+        return append_effects(
+            tables, self.table, self.data.numeric, vectors.of_groups, vectors.widest, loss
+        )
+
+    def describe(self, tables, networks):
+        """The fitted attributes: `tables` are shown, `networks` are that of the vectors and, if kept, that of pairs."""
+        data, network = self.data, networks[0]
+        effects = networks[1].tables[len(tables) :] if len(networks) > 1 else []
+        return {
+            **data.attributes,
+            "target_type_": data.target.kind,
+            "classes_": data.target.classes,
+            "_target": vars(data.target),
+            "_scaling": data.scaling,
+            "_texts": [groups and vars(groups) for groups in self.vectors.texts],
+            **_name_vectors([_mean_table(t) for t in tables], data.n_categories),
+            "n_components_": [t.shape[2] for t in tables],
+            "_inner_tables": [
+                None if shown is inner else _mean_table(inner)
+                for shown, inner in zip(tables, network.tables)
+            ],
+            "_head": networks[-1].head,
+            "_pairs": vars(self.pairs if effects else no_pairs()),
+            "_pair_effects": [_mean_table(t).ravel() for t in effects],
+            "history_": network.history,
+            "n_epochs_": len(network.history),
+        }
+
+
+def _set_task(estimator, data, vectors, is_asked, random_state):
+    target = data.target
+    table = replace(data.table, codes=append_groups(data.table.codes, vectors.of_groups))
+    n_codes = [v.n_codes for v in data.attributes["_vocabularies"]]
+    n_codes += [len(groups) + 1 for groups in vectors.texts if groups]
+    pairs = learn_pairs(table.codes, n_codes, count_pairs(estimator, is_asked, target.n_outputs))
+    is_judged = data.fold is not None
+    spec = NetworkSpec(
+        n_codes=tuple(n_codes),
+        n_components=(*vectors.widths, *vectors.group_widths),
+        n_numeric=table.numeric.shape[1],
+        n_outputs=target.n_outputs,
+        hidden_layer_sizes=read_layer_sizes(estimator.hidden_layer_sizes),
+        loss=target.loss,
+        dropout=estimator.dropout,
+        n_tables=int(data.fold.max()) + 1 if is_judged else 1,
+        quantile=estimator.quantile,
+        start=start_output(target, table.mean_target()),
+    )
+    plans = [make_plan(estimator, table.n_rows, random_state, is_judged=is_judged)]
+    if len(pairs):
+        plans.append(plan_of_pairs(plans[0], random_state))
+    return _Task(data, vectors, table, pairs, spec, plans)
+
+
+def _train(task, on_epoch):
     """Train the network and, with pairs, a second one that has their effects besides the vectors of the first.
 
     Returns
@@ -234,8 +339,9 @@ def _train(table, spec, plans, pairs, texts, on_epoch):
     """
     from ._torch import train  # imported here: only fit needs torch
 
-    on_epoch.finish = partial(_finish, table=table, loss=spec.loss, texts=texts)
-    network = on_epoch.finish(train(table, spec, plans[0], on_epoch))
+    table, spec, pairs = task.table, task.spec, task.pairs
+    on_epoch.finish = partial(_finish, table=table, loss=spec.loss, texts=task.vectors.texts)
+    network = on_epoch.finish(train(table, spec, task.plans[0], on_epoch))
     if not len(pairs) or network.interrupted:
         return [network]
     own_codes = table.codes[:, : len(network.tables)]
@@ -247,7 +353,7 @@ def _train(table, spec, plans, pairs, texts, on_epoch):
     )
     on_epoch.so_far = [network]
     on_epoch.finish = partial(_finish, table=table, loss=spec.loss)
-    of_pairs = on_epoch.finish(train(table, spec, plans[1], on_epoch, fixed=network.tables))
+    of_pairs = on_epoch.finish(train(table, spec, task.plans[1], on_epoch, fixed=network.tables))
     return [network] if of_pairs.interrupted else [network, of_pairs]
 
 
