@@ -122,16 +122,15 @@ def _describe(attributes, pairs, trained):
 
 def _resolve_link_components(estimator, attributes, n_categories):
     """Width of the vectors of both columns of pairs; one that is not given is as wide as the other."""
-    names = attributes["categorical_features_"]
-    widths = resolve_components(estimator, names, [n_categories] * 2)
-    wanted = wanted_components(estimator, names)
+    widths = resolve_components(estimator, attributes, [n_categories] * 2)
+    wanted = wanted_components(estimator, attributes)
     given = [width for width, asked in zip(widths, wanted) if asked != "auto"]
     if not given:
         return min(AUTO_LINK_COMPONENTS, n_categories)
     if given[0] != given[-1]:
         raise ValueError(
             f"interaction='dot' multiplies the vectors of a pair, so both columns need the same n_components, got "
-            f"{dict(zip(names, given))}."
+            f"{dict(zip(attributes['categorical_features_'], given))}."
         )
     return given[0]
 

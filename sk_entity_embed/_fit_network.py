@@ -184,9 +184,8 @@ class _Vectors:
 
 def _choose_vectors(estimator, data, is_predictor):
     attributes, target, n_categories = data.attributes, data.target, data.n_categories
-    names = attributes["categorical_features_"]
-    widths = resolve_components(estimator, names, n_categories, target.n_directions)
-    are_auto = [width == "auto" for width in wanted_components(estimator, names)]
+    widths = resolve_components(estimator, attributes, n_categories, target.n_directions)
+    are_auto = [width == "auto" for width in wanted_components(estimator, attributes)]
     out = output_names(
         attributes["_names"], attributes["_embedded"], widths, attributes["_numeric"]
     )

@@ -26,23 +26,26 @@ def auto_components(n_categories, n_directions=1):
     return int(max(1, min(MAX_AUTO_COMPONENTS, width, n_categories - 1)))
 
 
-def wanted_components(estimator, names):
-    """What `n_components` asks for each embedded column, "auto" where it names none."""
-    wanted = estimator.n_components
+def wanted_components(estimator, attributes):
+    """What `n_components` asks for each embedded column, "auto" where it does not name the column."""
+    names, wanted = attributes["categorical_features_"], estimator.n_components
     if not isinstance(wanted, dict):
         return [wanted] * len(names)
+    name_of_position = dict(zip(attributes["_embedded"], names))
+    wanted = {name_of_position.get(key, key): width for key, width in wanted.items()}
     unknown = [key for key in wanted if key not in names]
     if unknown:
         raise ValueError(
-            f"n_components names {unknown}, which are no embedded columns. Expected keys among {names}."
+            f"n_components names {unknown}, which are no embedded columns. Expected keys among {names}, or positions."
         )
     return [wanted.get(name, "auto") for name in names]
 
 
-def resolve_components(estimator, names, n_categories, n_directions=1):
+def resolve_components(estimator, attributes, n_categories, n_directions=1):
     """Width of each embedded column."""
+    names, wanted = attributes["categorical_features_"], wanted_components(estimator, attributes)
     widths = []
-    for name, n, width in zip(names, n_categories, wanted_components(estimator, names)):
+    for name, n, width in zip(names, n_categories, wanted):
         if width == "auto":
             widths.append(auto_components(n, n_directions))
         elif isinstance(width, Integral) and not isinstance(width, bool) and width >= 1:

@@ -149,7 +149,7 @@ _PARAMETERS = """
     categorical_features : "auto", list of str or int, array of bool, or callable, default="auto"
         Columns to embed, as in :class:`EntityEmbedder`. The others must be numeric.
     n_components : int, dict or "auto", default="auto"
-        Width of the vectors, for all columns or as a dict from column to width.
+        Width of the vectors, for all columns or as a dict from column, by name or position, to width.
     hidden_layer_sizes : tuple of int, default=(128, 64)
         Dense layers between the vectors and the output.
     dropout : float, default=0.1

@@ -245,6 +245,8 @@ def test_rare_categories_share_the_unknown_vector(shops):
         (4, [4, 4]),
         (100, [5, 12]),
         ({"item": 7}, ["auto", 7]),
+        ({1: 7}, ["auto", 7]),
+        ({np.int64(0): 2, "item": 7}, [2, 7]),
         ({"item": "auto", "shop": 1}, [1, "auto"]),
     ],
 )
@@ -259,6 +261,13 @@ def test_width_of_the_vectors(shops, n_components, expected):
     assert shapes == list(zip([5, 12], expected))
     assert [v.shape for v in embedder.unknown_vectors_] == [(w,) for w in expected]
     assert embedder.transform(X).shape == (len(X), sum(expected) + 1)
+
+
+@pytest.mark.parametrize("key", ["price", 2, 7])
+def test_a_width_for_no_embedded_column_is_refused(shops, key):
+    """The price is a number, by its name and at its position; there is no eighth column."""
+    with pytest.raises(ValueError, match="which are no embedded columns"):
+        EntityEmbedder(**PLAIN, n_components={key: 2}).fit(*shops)
 
 
 @pytest.mark.parametrize(
