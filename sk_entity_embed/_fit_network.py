@@ -10,6 +10,7 @@ from sklearn.utils import check_random_state
 from ._calibration import balance, calibrate
 from ._callbacks import EpochCallbacks
 from ._cross_fitting import assign_folds, drop_empty_folds
+from ._deviations import Deviations, learn_deviations
 from ._effects import append_effects
 from ._numeric import learn_scaling, scale
 from ._pairs import Pairs, learn_pairs, no_pairs
@@ -90,6 +91,8 @@ class _Data:
         The rows to train on, those of some weight.
     scaling : dict
         Of the numbers, as `scale` takes it.
+    deviations : Deviations
+        What the network reads beside them.
     numeric : ndarray of shape (n_used, n_numeric), float32
         The numbers of the rows to train on as they came.
     fold : ndarray of shape (n_rows,) or None
@@ -101,6 +104,7 @@ class _Data:
     target: Target
     table: TrainingTable
     scaling: dict
+    deviations: Deviations
     numeric: np.ndarray
     fold: np.ndarray | None
 
@@ -136,17 +140,20 @@ def _read(estimator, X, y, sample_weight, class_weight, split_params, random_sta
     used = slice(None) if weight is None else np.flatnonzero(weight)  # a slice copies nothing
     fold = None if fold is None else drop_empty_folds(fold, used)
     fold = None if fold is None or not fold.any() else fold
-    numeric = columns.numeric[used]
+    codes, numeric, encoded = columns.codes[used], columns.numeric[used], encoded[used]
     scaling = learn_scaling(numeric)
+    scaled = scale(numeric, scaling)
+    n_codes = [v.n_codes for v in attributes["_vocabularies"]]
+    deviations = learn_deviations(scaled, numeric, codes, n_codes, encoded)
     table = TrainingTable(
-        codes=columns.codes[used],
-        numeric=scale(numeric, scaling),
-        target=encoded[used],
+        codes=codes,
+        numeric=deviations.append(scaled, numeric, codes, are_trained=True),
+        target=encoded,
         weight=None if weight is None else (weight[used] / weight[used].mean()).astype(np.float32),
         fold=None if fold is None else fold[used],
     )
     table = replace(table, validation=draw_validation(estimator, table.n_rows, random_state))
-    return _Data(columns, attributes, target, table, scaling, numeric, fold)
+    return _Data(columns, attributes, target, table, scaling, deviations, numeric, fold)
 
 
 # -- what there is to learn ------------------------------------------------------------------------
@@ -288,6 +295,7 @@ class _Task:
             "classes_": data.target.classes,
             "_target": vars(data.target),
             "_scaling": data.scaling,
+            "_deviations": vars(data.deviations),
             "_texts": [groups and vars(groups) for groups in self.vectors.texts],
             **_name_vectors([_mean_table(t) for t in tables], data.n_categories),
             "n_components_": [t.shape[2] for t in tables],
