@@ -140,9 +140,12 @@ def learn_deviations(scaled, numeric, codes, n_codes, target):
 def _choose(scaled, numeric, codes, target):
     """The positions of category and number of each deviation."""
     some, pairs = draw_rows(len(codes), N_JUDGED), []
+    # Numbered anew, so that nothing is as long as the categories are many.
+    columns = [np.unique(codes[some, c], return_inverse=True)[1] for c in range(codes.shape[1])]
     for j in range(numeric.shape[1]):
-        rows = some[~np.isnan(numeric[some, j])]
-        told = [_judge(scaled[rows, j], column, target[rows]) for column in codes[rows].T]
+        values = scaled[some, j].astype(np.float64)
+        present = ~np.isnan(numeric[some, j])
+        told = [_judge(values[present], c[present], target[some[present]]) for c in columns]
         if max(told, default=0.0) > 0:
             pairs.append((int(np.argmax(told)), j))
     return pairs
@@ -154,7 +157,6 @@ def _judge(values, codes, target):
     n_free = len(values) - of_category.n
     if n_free < MIN_FREE:
         return 0.0
-    values = values.astype(np.float64)
     apart = values - of_category.mean(values)
     left, variance = apart @ apart / n_free, values.var(ddof=1)
     if not _NO_REST * variance < left <= (1 - MIN_TOLD) * variance:
@@ -178,12 +180,13 @@ def _judge(values, codes, target):
 
 
 class _Groups:
-    """Rows by an integer."""
+    """Rows by a small integer."""
 
-    def __init__(self, codes):
-        _, self._place, self._count = np.unique(codes, return_inverse=True, return_counts=True)
-        self.n = len(self._count)
+    def __init__(self, place):
+        self._place, self._count = place, np.bincount(place)
+        self.n = np.count_nonzero(self._count)
 
     def mean(self, values):
         """For each row the mean over its group."""
-        return (np.bincount(self._place, values) / self._count)[self._place]
+        sums = np.bincount(self._place, values)
+        return (sums / np.maximum(self._count, 1))[self._place]
