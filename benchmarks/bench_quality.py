@@ -283,7 +283,7 @@ def our_model_without_deviations(split):
     """Our predictor with numbers as they are: what is it worth to tell them by their category's mean?"""
     model, *tables = our_model(split)
     learn = "sk_entity_embed._fit_network.learn_deviations"
-    none = mock.patch(learn, return_value=no_deviations())
+    none = mock.patch(learn, mock.Mock(return_value=no_deviations()))
     model.fit = none(model.fit)
     return model, *tables
 

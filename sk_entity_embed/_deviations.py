@@ -1,4 +1,4 @@
-"""Numbers of which a category tells nearly all: how far a row's lies from the mean of its category. No torch."""
+"""How far numbers deviate from the mean of their category, for those that a category nearly determines. No torch."""
 
 from dataclasses import dataclass, replace
 
@@ -6,22 +6,26 @@ import numpy as np
 from scipy.stats import rankdata
 
 from ._numeric import learn_scaling, scale
-from ._rows import draw_rows
+from ._rows import draw_by_weight
 
-# A category must tell this share of a number's variance: what is left of less is seen well enough beside the vector.
-MIN_TOLD = 0.9
-# What is left must tell this share of the target's variance within categories, and clearly. Of tables where it tells
-# less some lose by it (benchmarks/bench_quality.py; grades and years of "egsingle", .004 R2 with a share of .036).
+# Share of a number's variance that a category must explain. If it explains less, the network sees the deviations well
+# enough from the number and the category's vector.
+MIN_EXPLAINED = 0.9
+# Share of the target's variance within categories that the deviations must explain, and its F statistic. Where they
+# explain less, a further input may cost more than it tells: with grades and years, of a share of .036, the predictor
+# loses .004 (R2 of "egsingle", benchmarks/bench_quality.py).
 MIN_SHARE, MIN_F = 0.05, 25.0
-N_BINS = 16  # equally many rows each, among which the target is compared
-N_JUDGED = 1 << 14  # rows that tell all that
-MIN_FREE = 30  # rows more than categories
-_NO_REST = 1e-8  # share of a number's variance that is rounding errors
+N_BINS = (
+    16  # into which deviations are divided evenly, so that they need not count in a straight line
+)
+N_JUDGED = 1 << 14  # rows drawn to judge by, at most
+MIN_FREE = 30  # degrees of freedom within categories
+_ROUNDING = 1e-8  # share of a number's variance that may be rounding errors
 
 
 @dataclass(frozen=True)
 class Deviations:
-    """Which numbers are told by their deviations, too, and from what.
+    """Numbers that the network reads once more, less the mean of their category.
 
     Attributes
     ----------
@@ -30,7 +34,8 @@ class Deviations:
     means : list of ndarray of shape (n_codes,), float32
         For each the mean of the scaled number by the category's code.
     counts : list of ndarray of shape (n_codes,), float32
-        Training rows behind that.
+        The weight of the training rows behind that, 1 for an ordinary row; 0 for code 0, whose rows have nothing in
+        common.
     scaling : dict
         Of the deviations, as `scale` takes it.
     """
@@ -44,51 +49,73 @@ class Deviations:
     def check(self, n_codes, n_numeric):
         """Raise an error if the arrays do not fit together, as those of a damaged file may not."""
         n = len(self.columns)
-        lengths = [n_codes[c] for c in self.columns]
+        expected = [(n_codes[c],) for c in self.columns]
         fits = (
             self.columns.shape == self.numbers.shape == (n,)
             and all(c >= 0 and 0 <= j < n_numeric for c, j in zip(self.columns, self.numbers))
-            and [len(m) for m in self.means] == [len(m) for m in self.counts] == lengths
+            and [m.shape for m in self.means] == [m.shape for m in self.counts] == expected
             and len(self.scaling["center"]) == n
         )
         if not fits:
             raise ValueError(f"deviations of categories {self.columns} and numbers {self.numbers}")
 
-    def append(self, scaled, numeric, codes, are_trained=False):
-        """The scaled numbers with the deviations behind them.
+    def append(self, scaled, numeric, codes):
+        """The numbers of new rows with their deviations behind them.
 
         Parameters
         ----------
         scaled : ndarray of shape (n_rows, n_scaled), float32
-            From `scale`, the numbers first.
+            From `scale`: the numbers, then marks of missing ones.
         numeric : ndarray of shape (n_rows, n_numeric), float32
             As they came, NaN where missing.
         codes : ndarray of shape (n_rows, n_embedded)
-        are_trained : bool, default=False
-            Whether these rows are among those behind the means. The mean of a new row's category is taken with the row
-            itself as well, as the means of training rows are, so that a category of few rows deviates no more.
 
         Returns
         -------
         inputs : ndarray of shape (n_rows, n_scaled + n_deviations), float32
+            A deviation is 0 where the category is unknown or the number missing.
         """
         if not len(self.columns):
             return scaled
-        apart = self._tell(scaled, numeric, codes, are_trained)
-        return np.hstack([scaled, scale(apart, self.scaling)])
+        deviations, counts = self._subtract(scaled, numeric, codes)
+        # A training row is part of its mean m of n rows. As part of it, x is x - (n m + x) / (n + 1) from the new mean.
+        deviations *= counts / (counts + 1)
+        return np.hstack([scaled, scale(deviations, self.scaling)])
 
-    def _tell(self, scaled, numeric, codes, are_trained):
-        """The deviations as they are, 0 where the number is missing or the category unknown."""
-        apart = np.zeros((len(scaled), len(self.columns)), dtype=np.float32)
+    def append_trained(self, table, numeric):
+        """The same of the rows behind the means, each of which is part of its own.
+
+        A category whose rows all lie in one fold is as new to that fold as an unknown one, and so deviates by nothing.
+
+        Parameters
+        ----------
+        table : TrainingTable
+            With the scaled numbers.
+        numeric : ndarray of shape (n_rows, n_numeric), float32
+        """
+        if not len(self.columns):
+            return table.numeric
+        deviations = self._deviate_trained(table, numeric)
+        return np.hstack([table.numeric, scale(deviations, self.scaling)])
+
+    def _deviate_trained(self, table, numeric):
+        deviations, _ = self._subtract(table.numeric, numeric, table.codes)
+        for i, c in enumerate(self.columns):
+            deviations[~_is_known(table.codes[:, c], table.fold), i] = 0.0
+        return deviations
+
+    def _subtract(self, scaled, numeric, codes):
+        """Numbers less their means, and the weights behind these, both of shape (n_rows, n_deviations)."""
+        shape = (len(scaled), len(self.columns))
+        deviations, counts = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
         for i, (c, j) in enumerate(zip(self.columns, self.numbers)):
             mean, count = self.means[i], self.counts[i]
-            code = codes[:, c]
-            code = np.where(code < len(mean), code, 0)  # those of groups of texts are larger
-            present = ~np.isnan(numeric[:, j])
-            apart[present, i] = scaled[present, j] - mean[code[present]]
-            if not are_trained:
-                apart[:, i] *= count[code] / (count[code] + 1)
-        return apart
+            # Codes beyond the categories are of new texts, of which only the group is known.
+            code = np.where(codes[:, c] < len(mean), codes[:, c], 0)
+            counts[:, i] = count[code]
+            known = (counts[:, i] > 0) & ~np.isnan(numeric[:, j])
+            deviations[known, i] = scaled[known, j] - mean[code[known]]
+        return deviations, counts
 
 
 def no_deviations():
@@ -97,20 +124,23 @@ def no_deviations():
     return Deviations(none, none, [], [], learn_scaling(np.empty((1, 0), dtype=np.float32)))
 
 
-def learn_deviations(scaled, numeric, codes, n_codes, target):
-    """Find the numbers whose deviations tell of the target, each with the category that tells most of it.
+def learn_deviations(table, numeric, n_codes):
+    """Find numbers that a category nearly determines and whose deviations tell of the target.
 
     Of a panel's populations the country tells nearly all; what tells of the year is the little that is left, too little
     to be seen on a scale where countries lie far apart. So it becomes a number of its own, as in the within
     transformation of panel data [1]_. The usual price of an item and a discount are another case.
 
+    Which numbers these are all labels decide, those of a row's own fold included; means have seen no label.
+
     Parameters
     ----------
-    scaled, numeric, codes
-        Training rows, as in `Deviations.append`.
+    table : TrainingTable
+        With the scaled numbers.
+    numeric : ndarray of shape (n_rows, n_numeric), float32
+        As they came.
     n_codes : list of int
         Per column.
-    target : ndarray of shape (n_rows, n_outputs), float32
 
     Returns
     -------
@@ -121,62 +151,91 @@ def learn_deviations(scaled, numeric, codes, n_codes, target):
     .. [1] Mundlak, Y. (1978). On the pooling of time series and cross section data. Econometrica 46(1).
        :doi:`10.2307/1913646`
     """
-    pairs = _choose(scaled, numeric, codes, target)
+    pairs = _choose(table, numeric)
     if not pairs:
         return no_deviations()
     means, counts = [], []
     for c, j in pairs:
-        present = ~np.isnan(numeric[:, j])
-        code = codes[present, c]
-        count = np.bincount(code, minlength=n_codes[c])
-        total = np.bincount(code, scaled[present, j], n_codes[c])
-        means.append((total / np.maximum(count, 1)).astype(np.float32))
+        present = (table.codes[:, c] > 0) & ~np.isnan(numeric[:, j])
+        code, weight = table.codes[present, c], None
+        if table.weight is not None:
+            weight = table.weight[present].astype(np.float64)
+        values = table.numeric[present, j].astype(np.float64)
+        count = np.bincount(code, weight, n_codes[c])
+        total = np.bincount(code, values if weight is None else weight * values, n_codes[c])
+        means.append((total / np.where(count > 0, count, 1)).astype(np.float32))
         counts.append(count.astype(np.float32))
     columns, numbers = np.array(pairs, dtype=np.int64).T
     found = replace(no_deviations(), columns=columns, numbers=numbers, means=means, counts=counts)
-    return replace(found, scaling=learn_scaling(found._tell(scaled, numeric, codes, True)))
+    deviations = found._deviate_trained(table, numeric)
+    deviations[deviations == 0] = np.nan  # of what is unknown, which would narrow the scale
+    scaling = learn_scaling(deviations)
+    return replace(found, scaling={**scaling, "had_missing": np.zeros(len(pairs), dtype=bool)})
 
 
-def _choose(scaled, numeric, codes, target):
+def _choose(table, numeric):
     """The positions of category and number of each deviation."""
-    some, pairs = draw_rows(len(codes), N_JUDGED), []
+    n_drawn = min(table.n_rows, N_JUDGED)
+    rows = np.sort(draw_by_weight(np.random.default_rng(0), table.n_rows, table.weight, n_drawn))
     # Numbered anew, so that nothing is as long as the categories are many.
-    columns = [np.unique(codes[some, c], return_inverse=True)[1] for c in range(codes.shape[1])]
+    columns = [np.unique(c[rows], return_inverse=True)[1] for c in table.codes.T]
+    known = [_is_known(c, table.fold)[rows] for c in table.codes.T]
+    values, target = table.numeric[rows].astype(np.float64), table.target[rows].astype(np.float64)
+    pairs = []
     for j in range(numeric.shape[1]):
-        values = scaled[some, j].astype(np.float64)
-        present = ~np.isnan(numeric[some, j])
-        told = [_judge(values[present], c[present], target[some[present]]) for c in columns]
-        if max(told, default=0.0) > 0:
-            pairs.append((int(np.argmax(told)), j))
+        present = ~np.isnan(numeric[rows, j])
+        explained = [
+            _judge(values[used, j], column[used], target[used])
+            for column, used in zip(columns, (present & k for k in known))
+        ]
+        if max(explained, default=0.0) > 0:
+            pairs.append((int(np.argmax(explained)), j))
     return pairs
 
 
+def _is_known(codes, fold):
+    """Whether each training row's category is one, and is known outside the row's fold."""
+    if fold is None:
+        return codes > 0
+    of_code = np.full(codes.max() + 1, -1)  # a fold of each
+    of_code[codes] = fold
+    is_spread = np.zeros(len(of_code), dtype=bool)
+    is_spread[codes[of_code[codes] != fold]] = True
+    is_spread[0] = False
+    return is_spread[codes]
+
+
 def _judge(values, codes, target):
-    """The share of a number's variance that a category tells, or 0 where its deviation is not worth having."""
-    of_category = _Groups(codes)
-    n_free = len(values) - of_category.n
+    """The share of a number's variance that a category explains, or 0 where its deviations are not worth having.
+
+    Within categories the target, less its means, is compared among bins of the deviations by an analysis of variance.
+    Of several outputs the sums of squares are added up, so no single one need be explained clearly.
+    """
+    if not len(values):
+        return 0.0
+    categories = _Groups(codes)
+    n_free = len(values) - categories.n
     if n_free < MIN_FREE:
         return 0.0
-    apart = values - of_category.mean(values)
-    left, variance = apart @ apart / n_free, values.var(ddof=1)
-    if not _NO_REST * variance < left <= (1 - MIN_TOLD) * variance:
+    deviations = values - categories.mean(values)
+    within, variance = deviations @ deviations / n_free, values.var(ddof=1)
+    if not _ROUNDING * variance < within <= (1 - MIN_EXPLAINED) * variance:
         return 0.0
-    of_bin = _Groups((rankdata(apart) * (N_BINS / (len(apart) + 1))).astype(np.int64))
+    bins = _Groups((rankdata(deviations) * (N_BINS / (len(values) + 1))).astype(np.int64))
     explained = unexplained = 0.0
-    for y in target.T.astype(np.float64):
-        y = y - of_category.mean(y)
-        told = of_bin.mean(y)
-        explained += told @ told
-        unexplained += y @ y - told @ told
-    n_steps = of_bin.n - 1
+    for y in target.T:
+        y = y - categories.mean(y)
+        fitted = bins.mean(y)
+        explained += fitted @ fitted
+        unexplained += y @ y - fitted @ fitted
+    n_steps = bins.n - 1
     n_left = n_free - n_steps
     if n_steps < 1 or n_left < 1 or explained + unexplained <= 0:
         return 0.0
     share = explained / (explained + unexplained) - n_steps / n_free
-    is_clear = (
-        explained * n_left > MIN_F * unexplained * n_steps
-    )  # the F statistic of an analysis of variance
-    return 1 - left / variance if share > MIN_SHARE and is_clear else 0.0
+    # The F statistic, (explained / n_steps) / (unexplained / n_left); nothing may be left unexplained.
+    is_clear = explained * n_left > MIN_F * unexplained * n_steps
+    return 1 - within / variance if share > MIN_SHARE and is_clear else 0.0
 
 
 class _Groups:

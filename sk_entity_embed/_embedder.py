@@ -415,11 +415,10 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         """Contrasts of each row from the body and the tables that have not seen its label, rounded like the vectors."""
         codes, fold = fitted.columns.codes, fitted.fold
         codes = np.hstack([codes, self._encode_pairs(codes)])
-        numeric = self._read_numbers(fitted.columns, are_trained=True)
         target = Target(**self._target)
 
         def answer(rows, k):
-            return target.contrasts(ask_body(fitted.network, codes[rows], numeric[rows], k))
+            return target.contrasts(ask_body(fitted.network, codes[rows], fitted.inputs[rows], k))
 
         out = np.empty((len(fold), target.n_outputs), dtype=np.float32)
         n_folds = int(fold.max()) + 1
@@ -520,11 +519,10 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
             inputs[:, width + p] = effects[pair_codes[:, p]]
         return forward(self._head, inputs, self._read_numbers(columns))
 
-    def _read_numbers(self, columns, are_trained=False):
-        """The numbers as the network reads them."""
+    def _read_numbers(self, columns):
+        """The numbers of new rows as the network reads them."""
         scaled = scale(columns.numeric, self._scaling)
-        deviations = Deviations(**self._deviations)
-        return deviations.append(scaled, columns.numeric, columns.codes, are_trained)
+        return Deviations(**self._deviations).append(scaled, columns.numeric, columns.codes)
 
     def _encode_pairs(self, codes):
         groups_of_codes = self._cached("text groups", self._list_groups)
@@ -1132,7 +1130,7 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         rows += [of_pair[codes][:, None] for of_pair, codes in effects]
         n_codes = [1 + len(categories) for categories in self.categories_]
         Deviations(**self._deviations).check(n_codes, len(self._numeric))
-        numbers = np.full((1, len(self._numeric)), np.nan, dtype=np.float32)
+        numbers = np.zeros((1, len(self._numeric)), dtype=np.float32)
         read = self._read_numbers(Columns(codes, numbers))
         raw = forward(self._head, np.hstack(rows), read)
         Target(**self._target).as_columns(raw)

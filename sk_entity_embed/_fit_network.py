@@ -70,7 +70,14 @@ def fit_network(estimator, X, y, sample_weight, split_params, owner=None, class_
     if estimator.crossed_pairs == "auto" and losses[-1] > losses[0]:
         networks.pop()  # what pairs tell beyond the vectors is noise
     tables = task.show(networks[0])
-    return Fitted(data.columns, data.fold, networks[-1], tables, task.describe(tables, networks))
+    return Fitted(
+        columns=data.columns,
+        inputs=data.inputs,
+        fold=data.fold,
+        network=networks[-1],
+        tables=tables,
+        attributes=task.describe(tables, networks),
+    )
 
 
 # -- what there is to learn from -------------------------------------------------------------------
@@ -92,9 +99,11 @@ class _Data:
     scaling : dict
         Of the numbers, as `scale` takes it.
     deviations : Deviations
-        What the network reads beside them.
+        Which numbers it reads once more.
     numeric : ndarray of shape (n_used, n_numeric), float32
         The numbers of the rows to train on as they came.
+    inputs : ndarray of shape (n_rows, n_inputs), float32
+        The numbers of all rows as the network reads them.
     fold : ndarray of shape (n_rows,) or None
         Of all rows; None if there are not two with something to train on.
     """
@@ -106,6 +115,7 @@ class _Data:
     scaling: dict
     deviations: Deviations
     numeric: np.ndarray
+    inputs: np.ndarray
     fold: np.ndarray | None
 
     @property
@@ -140,20 +150,28 @@ def _read(estimator, X, y, sample_weight, class_weight, split_params, random_sta
     used = slice(None) if weight is None else np.flatnonzero(weight)  # a slice copies nothing
     fold = None if fold is None else drop_empty_folds(fold, used)
     fold = None if fold is None or not fold.any() else fold
-    codes, numeric, encoded = columns.codes[used], columns.numeric[used], encoded[used]
+    numeric = columns.numeric[used]
     scaling = learn_scaling(numeric)
-    scaled = scale(numeric, scaling)
-    n_codes = [v.n_codes for v in attributes["_vocabularies"]]
-    deviations = learn_deviations(scaled, numeric, codes, n_codes, encoded)
     table = TrainingTable(
-        codes=codes,
-        numeric=deviations.append(scaled, numeric, codes, are_trained=True),
-        target=encoded,
+        codes=columns.codes[used],
+        numeric=scale(numeric, scaling),
+        target=encoded[used],
         weight=None if weight is None else (weight[used] / weight[used].mean()).astype(np.float32),
         fold=None if fold is None else fold[used],
     )
-    table = replace(table, validation=draw_validation(estimator, table.n_rows, random_state))
-    return _Data(columns, attributes, target, table, scaling, deviations, numeric, fold)
+    n_codes = [v.n_codes for v in attributes["_vocabularies"]]
+    deviations = learn_deviations(table, numeric, n_codes)
+    table = replace(
+        table,
+        numeric=deviations.append_trained(table, numeric),
+        validation=draw_validation(estimator, table.n_rows, random_state),
+    )
+    inputs = table.numeric
+    if len(inputs) < len(columns.codes):  # rows without weight are new ones
+        scaled = scale(columns.numeric, scaling)
+        inputs = deviations.append(scaled, columns.numeric, columns.codes)
+        inputs[used] = table.numeric
+    return _Data(columns, attributes, target, table, scaling, deviations, numeric, inputs, fold)
 
 
 # -- what there is to learn ------------------------------------------------------------------------

@@ -36,7 +36,7 @@ class TrainingTable:
     codes : ndarray of shape (n_rows, n_columns), int32
         Code of each cell; 0 is unknown, ``i + 1`` is category ``i`` of that column.
     numeric : ndarray of shape (n_rows, n_numeric), float32
-        Scaled numeric context, no missing values.
+        Numeric context as the network reads it: scaled, no missing values, with marks and deviations.
     target : ndarray of shape (n_rows, n_outputs), float32
         What the loss compares with: standardised numbers, or 0 and 1.
     weight : ndarray of shape (n_rows,), float32, or None
@@ -139,6 +139,8 @@ class Fitted:
     Attributes
     ----------
     columns : Columns
+    inputs : ndarray of shape (n_rows, n_inputs), float32, or None
+        The numbers as the network reads them.
     fold : ndarray of shape (n_rows,) or None
     network : TrainedNetwork or None
     tables : list of ndarray of shape (n_tables, n_codes, n_components) or None
@@ -148,6 +150,7 @@ class Fitted:
     """
 
     columns: Columns
+    inputs: np.ndarray | None = None
     fold: np.ndarray | None = None
     network: object = None
     tables: list | None = None

@@ -7,6 +7,7 @@ from scipy.linalg import eigh
 from scipy.special import softmax
 
 from ._head import numeric_parts
+from ._rows import draw_by_weight
 
 N_ROWS = (8, 64)  # training rows in which each category is tried, least and most
 N_TRIED = 2048  # cells of a column that tell which axes there are
@@ -59,9 +60,9 @@ def express(network, table, widths, *, loss, plan):
     n_outputs = network.head["coefs"][-1].shape[2]
     if n_outputs > 8:
         n_rows = min(n_rows, max(8, 512 // n_outputs))
-    asked = _Inputs(network, table, _draw(rng, table, n_rows), loss)
+    asked = _Inputs(network, table, draw_by_weight(rng, table.n_rows, table.weight, n_rows), loss)
     n_tried = max(64, min(N_TRIED, _LARGEST // (asked.n_tables * n_rows * n_outputs)))
-    tried = np.sort(_draw(rng, table, n_tried))
+    tried = np.sort(draw_by_weight(rng, table.n_rows, table.weight, n_tried))
     found = [
         asked.find_axes(table.codes[tried, c], c, width or 1) for c, width in enumerate(widths)
     ]
@@ -78,14 +79,6 @@ def express(network, table, widths, *, loss, plan):
         width = max(1, min(width, int((variances > _NO_RANK * variances[0]).sum())))
         tables[c] = asked.project(c, axes[:, :width] @ _even_turn(width), means)
     return tables
-
-
-def _draw(rng, table, n):
-    """At most `n` of the rows; with uneven weights `n` draws, in which rows come up by their weight."""
-    if table.weight is None or np.ptp(table.weight) == 0:
-        return rng.permutation(table.n_rows)[:n]
-    share = table.weight.astype(np.float64)
-    return rng.choice(table.n_rows, n, p=share / share.sum())
 
 
 class _Inputs:

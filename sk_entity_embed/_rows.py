@@ -19,6 +19,14 @@ def draw_rows(n_rows, at_most):
     return np.sort(drawn)
 
 
+def draw_by_weight(rng, n_rows, weight, n):
+    """Positions of at most `n` rows; with uneven weights of `n` draws, in which rows come up by their weight."""
+    if weight is None or np.ptp(weight) == 0:
+        return rng.permutation(n_rows)[:n]
+    share = weight.astype(np.float64)
+    return rng.choice(n_rows, n, p=share / share.sum())
+
+
 def some_rows(array, at_most):
     """The rows of an array or tensor that `draw_rows` names; the array itself, not a copy, if that is all."""
     return array if len(array) <= at_most else array[draw_rows(len(array), at_most)]
