@@ -118,6 +118,23 @@ class Deviations:
         return deviations, counts
 
 
+def read_numbers(columns, scaling, deviations):
+    """The numbers of new rows as the network reads them.
+
+    Parameters
+    ----------
+    columns : Columns
+    scaling : dict
+        Of the numbers, as `scale` takes it.
+    deviations : Deviations
+
+    Returns
+    -------
+    inputs : ndarray of shape (n_rows, n_inputs), float32
+    """
+    return deviations.append(scale(columns.numeric, scaling), columns.numeric, columns.codes)
+
+
 def no_deviations():
     """None at all."""
     none = np.empty(0, dtype=np.int64)
@@ -157,12 +174,10 @@ def learn_deviations(table, numeric, n_codes):
     means, counts = [], []
     for c, j in pairs:
         present = (table.codes[:, c] > 0) & ~np.isnan(numeric[:, j])
-        code, weight = table.codes[present, c], None
-        if table.weight is not None:
-            weight = table.weight[present].astype(np.float64)
-        values = table.numeric[present, j].astype(np.float64)
+        code, values = table.codes[present, c], table.numeric[present, j].astype(np.float64)
+        weight = np.ones(len(code)) if table.weight is None else table.weight[present].astype(float)
         count = np.bincount(code, weight, n_codes[c])
-        total = np.bincount(code, values if weight is None else weight * values, n_codes[c])
+        total = np.bincount(code, weight * values, n_codes[c])
         means.append((total / np.where(count > 0, count, 1)).astype(np.float32))
         counts.append(count.astype(np.float32))
     columns, numbers = np.array(pairs, dtype=np.int64).T
@@ -175,6 +190,8 @@ def learn_deviations(table, numeric, n_codes):
 
 def _choose(table, numeric):
     """The positions of category and number of each deviation."""
+    if not numeric.shape[1]:  # of many rows, what follows takes a while
+        return []
     n_drawn = min(table.n_rows, N_JUDGED)
     rows = np.sort(draw_by_weight(np.random.default_rng(0), table.n_rows, table.weight, n_drawn))
     # Numbered anew, so that nothing is as long as the categories are many.

@@ -14,14 +14,13 @@ from sklearn.utils.validation import check_array, check_is_fitted
 
 from . import _persistence
 from ._cross_fitting import ask_body, out_of_fold_vectors, round_to_noise
-from ._deviations import Deviations
+from ._deviations import Deviations, read_numbers
 from ._fit_links import fit_links
 from ._fit_network import fit_network
 from ._fold_in import explain, fold_in
 from ._head import forward
 from ._native import in_pandas
 from ._neighbors import check_index, make_searcher
-from ._numeric import scale
 from ._pairs import Pairs
 from ._reading import output_names, read_columns, refuse_repeated
 from ._recommend import EntityColumn, kneighbors, most_similar, new_column, read_new, rows_of
@@ -521,8 +520,7 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
 
     def _read_numbers(self, columns):
         """The numbers of new rows as the network reads them."""
-        scaled = scale(columns.numeric, self._scaling)
-        return Deviations(**self._deviations).append(scaled, columns.numeric, columns.codes)
+        return read_numbers(columns, self._scaling, Deviations(**self._deviations))
 
     def _encode_pairs(self, codes):
         groups_of_codes = self._cached("text groups", self._list_groups)
@@ -1127,12 +1125,11 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         codes = np.zeros((1, len(rows)), dtype=np.int32)
         pair_codes = self._encode_pairs(codes)
         effects = zip(self._pair_effects, pair_codes.T, strict=True)
-        rows += [of_pair[codes][:, None] for of_pair, codes in effects]
-        n_codes = [1 + len(categories) for categories in self.categories_]
+        rows += [of_pair[own][:, None] for of_pair, own in effects]
+        n_codes = [v.n_codes for v in self._vocabularies]
         Deviations(**self._deviations).check(n_codes, len(self._numeric))
-        numbers = np.zeros((1, len(self._numeric)), dtype=np.float32)
-        read = self._read_numbers(Columns(codes, numbers))
-        raw = forward(self._head, np.hstack(rows), read)
+        numbers = np.full((1, len(self._numeric)), np.nan, dtype=np.float32)
+        raw = forward(self._head, np.hstack(rows), self._read_numbers(Columns(codes, numbers)))
         Target(**self._target).as_columns(raw)
 
     def __getstate__(self):

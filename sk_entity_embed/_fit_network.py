@@ -10,7 +10,7 @@ from sklearn.utils import check_random_state
 from ._calibration import balance, calibrate
 from ._callbacks import EpochCallbacks
 from ._cross_fitting import assign_folds, drop_empty_folds
-from ._deviations import Deviations, learn_deviations
+from ._deviations import Deviations, learn_deviations, read_numbers
 from ._effects import append_effects
 from ._numeric import learn_scaling, scale
 from ._pairs import Pairs, learn_pairs, no_pairs
@@ -99,7 +99,7 @@ class _Data:
     scaling : dict
         Of the numbers, as `scale` takes it.
     deviations : Deviations
-        Which numbers it reads once more.
+        Which numbers the network reads once more, less the mean of their category.
     numeric : ndarray of shape (n_used, n_numeric), float32
         The numbers of the rows to train on as they came.
     inputs : ndarray of shape (n_rows, n_inputs), float32
@@ -168,8 +168,7 @@ def _read(estimator, X, y, sample_weight, class_weight, split_params, random_sta
     )
     inputs = table.numeric
     if len(inputs) < len(columns.codes):  # rows without weight are new ones
-        scaled = scale(columns.numeric, scaling)
-        inputs = deviations.append(scaled, columns.numeric, columns.codes)
+        inputs = read_numbers(columns, scaling, deviations)
         inputs[used] = table.numeric
     return _Data(columns, attributes, target, table, scaling, deviations, numeric, inputs, fold)
 
