@@ -337,6 +337,7 @@ VARIANTS = (
     "ours as learned",
     "our predictor uncalibrated",
     "our predictor without deviations",
+    "our predictor without chosen pairs",
     "our predictor without texts",
 )
 NOT_BY_DEFAULT = ("gap", *VARIANTS)  # gap is slow

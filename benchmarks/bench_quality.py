@@ -288,6 +288,14 @@ def our_model_without_deviations(split):
     return model, *tables
 
 
+def our_model_without_chosen_pairs(split):
+    """Our predictor with pairs by their counts alone: what are pairs and values that residuals choose worth?"""
+    model, *tables = our_model(split)
+    none = mock.patch("sk_entity_embed._fit_network.choose_pairs", mock.Mock(return_value=[]))
+    model.fit = none(model.fit)
+    return model, *tables
+
+
 def our_raw_model(split):
     """Our predictor with probabilities as the network has them: what is calibration worth?"""
     model, *tables = our_model(split)
@@ -305,6 +313,7 @@ MODELS = {
     "our predictor uncalibrated": our_raw_model,
     "our predictor without texts": our_model_without_texts,
     "our predictor without deviations": our_model_without_deviations,
+    "our predictor without chosen pairs": our_model_without_chosen_pairs,
 }
 MODELS_BY_DEFAULT = [name for name in MODELS if name not in VARIANTS]
 _NEEDS = {"CatBoost": "catboost", "LightGBM": "lightgbm"}

@@ -4,11 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 from scipy.optimize import minimize, minimize_scalar
-from scipy.special import expit, logit, logsumexp, softmax
+from scipy.special import logit, logsumexp
 
 from ._cross_fitting import ask_body, out_of_fold_vectors
 from ._head import forward
 from ._rows import draw_rows
+from ._target import MEANS
 
 N_ROWS = 1 << 14  # at most, that tell how sure to be
 N_BALANCED = 1 << 15  # at most, that tell where the mean lies
@@ -56,7 +57,7 @@ def calibrate(network, table, loss):
         beyond -= beyond.mean(axis=2, keepdims=True)
     own = beyond[table.fold[some], np.arange(len(some))]
 
-    _, potential = _MEANS[loss]
+    potential = _POTENTIALS[loss]
 
     def judge(scale):
         raw = prior + scale * own
@@ -105,9 +106,9 @@ def balance(network, table, loss):
     .. [1] Wüthrich, M. V. (2020). Bias regularization in neural network models for general insurance pricing. European
        Actuarial Journal 10. :doi:`10.1007/s13385-019-00215-z`
     """
-    if loss not in _MEANS:
+    if loss not in _POTENTIALS:
         return network
-    mean, potential = _MEANS[loss]
+    mean, potential = MEANS[loss], _POTENTIALS[loss]
     some, target, weight = _draw(table, min(N_BALANCED, _LARGEST // table.target.shape[1]))
     weight /= weight.sum()
     tables = [t.mean(axis=0, keepdims=True) for t in network.tables]
@@ -145,10 +146,10 @@ def _answer(network, tables, table, rows):
     return forward(network.head, vectors, table.numeric[rows])
 
 
-# Of each loss, the mean that a raw output stands for and the function of which it is the derivative: that function less
-# raw output times target is the loss, up to terms of the target alone.
-_MEANS = {
-    "log_loss": (expit, lambda raw: np.logaddexp(0, raw).sum(axis=1)),
-    "cross_entropy": (lambda raw: softmax(raw, axis=1), lambda raw: logsumexp(raw, axis=1)),
-    "poisson": (np.exp, lambda raw: np.exp(raw).sum(axis=1)),
+# Of each loss, the function of which the mean is the derivative: that function less raw output times target is the
+# loss, up to terms of the target alone.
+_POTENTIALS = {
+    "log_loss": lambda raw: np.logaddexp(0, raw).sum(axis=1),
+    "cross_entropy": lambda raw: logsumexp(raw, axis=1),
+    "poisson": lambda raw: np.exp(raw).sum(axis=1),
 }

@@ -36,6 +36,7 @@ from ._validation import (
     raise_for_params,
     routing_enabled,
 )
+from ._values import Values
 from ._vocabulary import Vocabulary
 
 _ROWS_AT_ONCE = 1 << 16  # of a prediction; bounds the memory of the network's inputs
@@ -128,8 +129,10 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
     crossed_pairs : "auto", bool or int, default="auto"
         Pairs of columns whose combinations of categories get an effect of their own in the prediction, at up to three
         times the price. They are learned after the vectors, which stay the same. An int is the most pairs to use, True
-        stands for 64. "auto" is True with ``add_prediction=True``, folds and a single output (numbers, two classes),
-        else False, and drops them if rows out of their folds are predicted no better. Only "mlp".
+        stands for 64, those of the most combinations. "auto", with ``add_prediction=True`` and folds: those that tell
+        of what the network leaves unexplained, of categories and numbers, and the single values of a number that do;
+        with a single output (numbers, two classes) what True gives as well. All are dropped if rows out of their folds
+        are predicted no better. Only "mlp".
     text_groups : "auto" or bool, default="auto"
         Columns of at least 20 texts whose network also learns a vector for each group of texts that are alike, by their
         character n-grams; the vector of a category is told from its own and that of its group. So rare categories
@@ -413,7 +416,7 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
     def _answer_out_of_fold(self, fitted):
         """Contrasts of each row from the body and the tables that have not seen its label, rounded like the vectors."""
         codes, fold = fitted.columns.codes, fitted.fold
-        codes = np.hstack([codes, self._encode_pairs(codes)])
+        codes = np.hstack([codes, self._encode_pairs(fitted.columns)])
         target = Target(**self._target)
 
         def answer(rows, k):
@@ -511,24 +514,29 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
 
     def _ask_at_once(self, columns):
         tables = self._cached("inner tables", self._stack_inner_tables)
-        width, pair_codes = sum(t.shape[1] for t in tables), self._encode_pairs(columns.codes)
-        inputs = np.empty((len(pair_codes), width + pair_codes.shape[1]), dtype=np.float32)
-        _write_vectors(tables, columns.codes, inputs[:, :width])
-        for p, effects in enumerate(self._pair_effects):
-            inputs[:, width + p] = effects[pair_codes[:, p]]
+        codes = np.hstack([columns.codes, self._encode_pairs(columns)])
+        tables = [*tables, *self._pair_effects]
+        inputs = np.empty((len(codes), sum(t.shape[1] for t in tables)), dtype=np.float32)
+        _write_vectors(tables, codes, inputs)
         return forward(self._head, inputs, self._read_numbers(columns))
 
     def _read_numbers(self, columns):
         """The numbers of new rows as the network reads them."""
         return read_numbers(columns, self._scaling, Deviations(**self._deviations))
 
-    def _encode_pairs(self, codes):
+    def _encode_pairs(self, columns):
+        """Codes of the crossed pairs, shape (n_rows, n_pairs)."""
+        codes, pairs = columns.codes, Pairs(**self._pairs)
+        if not len(pairs):
+            return codes[:, :0]
         groups_of_codes = self._cached("text groups", self._list_groups)
         with_groups = append_groups(codes, groups_of_codes)
         for c, groups in enumerate(groups_of_codes):
             if groups is not None:  # pairs know of a new text its group alone
                 with_groups[codes[:, c] > len(self.categories_[c]), c] = 0
-        return Pairs(**self._pairs).encode(with_groups)
+        return pairs.encode(
+            np.hstack([with_groups, Values(**self._values).encode(columns.numeric)])
+        )
 
     def _list_groups(self):
         return [groups and TextGroups(**groups).of_code for groups in self._texts]
@@ -1122,14 +1130,17 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
             if own is not None and len(own) != 1 + len(categories) + n_groups:
                 raise ValueError(f"{len(own)} inner vectors, {len(categories)} categories")
             rows.append(unknown[None] if own is None else own[:1])
+        n_codes, n_numeric = [v.n_codes for v in self._vocabularies], len(self._numeric)
+        Deviations(**self._deviations).check(n_codes, n_numeric)
+        Values(**self._values).check(n_numeric)
         codes = np.zeros((1, len(rows)), dtype=np.int32)
-        pair_codes = self._encode_pairs(codes)
-        effects = zip(self._pair_effects, pair_codes.T, strict=True)
-        rows += [of_pair[own][:, None] for of_pair, own in effects]
-        n_codes = [v.n_codes for v in self._vocabularies]
-        Deviations(**self._deviations).check(n_codes, len(self._numeric))
-        numbers = np.full((1, len(self._numeric)), np.nan, dtype=np.float32)
-        raw = forward(self._head, np.hstack(rows), self._read_numbers(Columns(codes, numbers)))
+        unknown = Columns(codes, np.full((1, n_numeric), np.nan, dtype=np.float32))
+        n_known, n_vectors = Pairs(**self._pairs).n_codes, [len(t) for t in self._pair_effects]
+        if n_known != n_vectors:
+            raise ValueError(f"{n_known} combinations, {n_vectors} vectors of them")
+        effects = zip(self._pair_effects, self._encode_pairs(unknown).T)
+        rows += [of_pair[own] for of_pair, own in effects]
+        raw = forward(self._head, np.hstack(rows), self._read_numbers(unknown))
         Target(**self._target).as_columns(raw)
 
     def __getstate__(self):
@@ -1183,6 +1194,7 @@ _OF_ONE_INTERACTION = frozenset(
         "_inner_tables",
         "_pairs",
         "_pair_effects",
+        "_values",
         "_scaling",
         "_deviations",
         "_target",

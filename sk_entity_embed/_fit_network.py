@@ -13,9 +13,10 @@ from ._cross_fitting import assign_folds, drop_empty_folds
 from ._deviations import Deviations, learn_deviations, read_numbers
 from ._effects import append_effects
 from ._numeric import learn_scaling, scale
-from ._pairs import Pairs, learn_pairs, no_pairs
+from ._pairs import MIN_COUNT, Pairs, collect_pairs, learn_pairs, no_pairs
 from ._plan import (
     MAX_AUTO_COMPONENTS,
+    UNKNOWN_START,
     auto_components,
     count_pairs,
     draw_validation,
@@ -34,9 +35,11 @@ from ._reading import (
     refuse_repeated,
 )
 from ._records import Columns, Fitted, NetworkSpec, TrainingPlan, TrainingTable
+from ._residuals import choose_pairs
 from ._responses import express
 from ._target import Target, read_target, start_output
 from ._text_groups import append_groups, join_columns, learn_text_groups, tell_apart
+from ._values import Values, learn_values, no_values
 
 
 def fit_network(estimator, X, y, sample_weight, split_params, owner=None, class_weight=None):
@@ -66,9 +69,8 @@ def fit_network(estimator, X, y, sample_weight, split_params, owner=None, class_
     seen = (X, y, sample_weight)
     with EpochCallbacks(owner, describe_owner, task.max_epochs, seen) as on_epoch:
         networks = _train(task, on_epoch)
-    losses = [network.validation_loss for network in networks]
-    if estimator.crossed_pairs == "auto" and losses[-1] > losses[0]:
-        networks.pop()  # what pairs tell beyond the vectors is noise
+    if estimator.crossed_pairs == "auto":
+        networks = _drop_noise(networks)
     tables = task.show(networks[0])
     return Fitted(
         columns=data.columns,
@@ -266,7 +268,7 @@ def _group_texts(wanted, vocabularies, are_auto, table):
 # -- learning it -----------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Task:
     """What is trained, and on what.
 
@@ -276,18 +278,25 @@ class _Task:
     vectors : _Vectors
     table : TrainingTable
         Of `data`, with further columns for the groups of texts.
-    pairs : Pairs
     spec : NetworkSpec
     plans : list of one or two TrainingPlan
-        Of the network and, with pairs, of their effects.
+        Of the network and, if there may be pairs, of their effects.
+    pairs : Pairs
+        Those chosen by their counts; once the network is trained, those chosen by its residuals as well.
+    values : Values
+        Numbers that may be chosen; then those that were.
+    is_open : bool
+        Whether residuals choose.
     """
 
     data: _Data
     vectors: _Vectors
     table: TrainingTable
-    pairs: Pairs
     spec: NetworkSpec
     plans: list[TrainingPlan]
+    pairs: Pairs
+    values: Values
+    is_open: bool
 
     @property
     def max_epochs(self):
@@ -321,8 +330,9 @@ class _Task:
                 for shown, inner in zip(tables, network.tables)
             ],
             "_head": networks[-1].head,
+            "_values": vars(self.values if effects else no_values()),
             "_pairs": vars(self.pairs if effects else no_pairs()),
-            "_pair_effects": [_mean_table(t).ravel() for t in effects],
+            "_pair_effects": [_mean_table(t) for t in effects],
             "history_": network.history,
             "n_epochs_": len(network.history),
         }
@@ -335,6 +345,8 @@ def _set_task(estimator, data, vectors, is_asked, random_state):
     n_codes += [len(groups) + 1 for groups in vectors.texts if groups]
     pairs = learn_pairs(table.codes, n_codes, count_pairs(estimator, is_asked, target.n_outputs))
     is_judged = data.fold is not None
+    is_open = is_judged and is_asked and estimator.crossed_pairs == "auto"
+    values = learn_values(data.numeric) if is_open else no_values()
     spec = NetworkSpec(
         n_codes=tuple(n_codes),
         n_components=(*vectors.widths, *vectors.group_widths),
@@ -348,9 +360,9 @@ def _set_task(estimator, data, vectors, is_asked, random_state):
         start=start_output(target, table.mean_target()),
     )
     plans = [make_plan(estimator, table.n_rows, random_state, is_judged=is_judged)]
-    if len(pairs):
+    if len(pairs) or (is_open and len(n_codes) + len(values) > 1):
         plans.append(plan_of_pairs(plans[0], random_state))
-    return _Task(data, vectors, table, pairs, spec, plans)
+    return _Task(data, vectors, table, spec, plans, pairs, values, is_open)
 
 
 def _train(task, on_epoch):
@@ -363,22 +375,67 @@ def _train(task, on_epoch):
     """
     from ._torch import train  # imported here: only fit needs torch
 
-    table, spec, pairs = task.table, task.spec, task.pairs
-    on_epoch.finish = partial(_finish, table=table, loss=spec.loss, texts=task.vectors.texts)
-    network = on_epoch.finish(train(table, spec, task.plans[0], on_epoch))
-    if not len(pairs) or network.interrupted:
+    loss = task.spec.loss
+    on_epoch.finish = partial(_finish, table=task.table, loss=loss, texts=task.vectors.texts)
+    network = on_epoch.finish(train(task.table, task.spec, task.plans[0], on_epoch))
+    if len(task.plans) == 1 or network.interrupted:
         return [network]
-    own_codes = table.codes[:, : len(network.tables)]
-    table = replace(table, codes=np.hstack([own_codes, pairs.encode(table.codes)]))
-    spec = replace(
-        spec,
-        n_codes=(*(t.shape[1] for t in network.tables), *pairs.n_codes),
-        n_components=(*(t.shape[2] for t in network.tables), *[1] * len(pairs)),
-    )
+    table, spec = _cross(task, network)
+    if not len(task.pairs):
+        return [network]
     on_epoch.so_far = [network]
-    on_epoch.finish = partial(_finish, table=table, loss=spec.loss)
+    on_epoch.finish = partial(_finish, table=table, loss=loss)
     of_pairs = on_epoch.finish(train(table, spec, task.plans[1], on_epoch, fixed=network.tables))
     return [network] if of_pairs.interrupted else [network, of_pairs]
+
+
+def _cross(task, network):
+    """Settle the pairs of a task, now that residuals can tell.
+
+    Returns
+    -------
+    table : TrainingTable
+        Its columns are those of the network, then the pairs.
+    spec : NetworkSpec
+        Of the network on that.
+    """
+    spec, numeric = task.spec, task.data.numeric
+    chosen = []
+    if task.is_open:
+        chosen = choose_pairs(network, task.table, numeric, task.values, spec)
+    first = len(spec.n_codes)  # of the values
+    used = sorted({c for pair in chosen for c in pair if c >= first})
+    place = {c: first + i for i, c in enumerate(used)}
+    chosen = [tuple(place.get(c, c) for c in pair) for pair in chosen]
+    task.values = task.values.only([c - first for c in used])
+    codes = np.hstack([task.table.codes, task.values.encode(numeric)])
+    counted = [pair for pair in zip(task.pairs.left, task.pairs.right) if pair not in chosen]
+    task.pairs = collect_pairs(
+        codes,
+        [*spec.n_codes, *task.values.n_codes],
+        counted + chosen,
+        [MIN_COUNT] * len(counted) + [1] * len(chosen),
+    )
+    n_codes = task.pairs.n_codes
+    n_directions = task.data.target.n_directions
+    widths = [auto_components(n - 1, n_directions) for n in n_codes[len(counted) :]]
+    tables = network.tables
+    table = replace(
+        task.table, codes=np.hstack([codes[:, : len(tables)], task.pairs.encode(codes)])
+    )
+    spec = replace(
+        spec,
+        n_codes=(*(t.shape[1] for t in tables), *n_codes),
+        n_components=(*(t.shape[2] for t in tables), *[1] * len(counted), *widths),
+        unknown_start=(*[0.0] * (len(tables) + len(counted)), *[UNKNOWN_START] * len(chosen)),
+    )
+    return table, spec
+
+
+def _drop_noise(networks):
+    """Without that of pairs, if rows out of their folds say that what these tell beyond the vectors is noise."""
+    losses = [network.validation_loss for network in networks]
+    return networks[:1] if losses[-1] > losses[0] else networks
 
 
 def _finish(network, table, loss, texts=None):

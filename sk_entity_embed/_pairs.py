@@ -1,8 +1,8 @@
 """Crossed pairs of columns: what two categories say together and neither says alone.
 
-Each pair of columns gets one more column, whose categories are the combinations seen in several rows, and whose vectors
-have a single component: an effect that a body may use as it uses a component of a vector. They are learned after the
-vectors, which stay as they are. Whether a combination is kept depends on counts alone, never on labels.
+Each pair of columns gets one more column, whose categories are their combinations. A pair of a column with itself has
+its single codes. Their vectors are learned after those of the columns, which stay as they are: effects that a body may
+use as it uses vectors. Whether a combination is kept depends on counts alone, never on labels.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ MAX_PAIRS = 64
 MAX_COMBINATIONS = 1 << 18  # of one pair, the most frequent ones
 MAX_CELLS = 1 << 28  # rows times pairs: 1 GiB of codes
 MIN_COUNT = 2  # rows of a combination: seen once, it is new outside its fold
-MIN_COVERAGE = 0.2  # share of the rows whose combination is kept
+MIN_COVERAGE = 0.2  # share of the rows whose combination has so many
 # A pair with hardly more combinations than one of its columns has categories says what that column says.
 MIN_GAIN = 1.05
 _ROWS_AT_ONCE = 1 << 14
@@ -84,7 +84,7 @@ class Pairs:
 
 
 def learn_pairs(codes, n_codes, max_pairs=MAX_PAIRS):
-    """Choose pairs of columns and their combinations.
+    """Choose pairs of columns by their counts, and their combinations.
 
     Parameters
     ----------
@@ -99,11 +99,31 @@ def learn_pairs(codes, n_codes, max_pairs=MAX_PAIRS):
     -------
     pairs : Pairs
     """
-    n_rows, n_columns = codes.shape
-    max_pairs = min(max_pairs, MAX_CELLS // max(1, n_rows))
-    candidates = list(combinations(range(n_columns), 2)) if max_pairs else []
-    if not candidates:
+    max_pairs = min(max_pairs, MAX_CELLS // max(1, len(codes)))
+    if not max_pairs:
         return no_pairs()
+    sizes = find_pairs(codes, n_codes)
+    chosen = sorted(sorted(sizes, key=lambda pair: (-sizes[pair], pair))[:max_pairs])
+    return collect_pairs(codes, n_codes, chosen, [MIN_COUNT] * len(chosen))
+
+
+def find_pairs(codes, n_codes):
+    """Pairs of columns whose combinations recur and are more than the categories of either.
+
+    Parameters
+    ----------
+    codes : ndarray of shape (n_rows, n_columns), int32
+    n_codes : list of int
+
+    Returns
+    -------
+    sizes : dict of tuple of int to int
+        By pair, the combinations of `MIN_COUNT` rows or more.
+    """
+    n_columns = codes.shape[1]
+    candidates = list(combinations(range(n_columns), 2))
+    if not candidates:
+        return {}
     # Counting is bounded too: of very many cells some rows have to do for the choice.
     sample = some_rows(codes, max(1, MAX_CELLS // len(candidates)))
     n_used = [len(np.unique(sample[:, c])) for c in range(n_columns)]
@@ -114,15 +134,33 @@ def learn_pairs(codes, n_codes, max_pairs=MAX_PAIRS):
         is_new = len(counts) > MIN_GAIN * max(n_used[i], n_used[j])
         if is_new and kept.sum() >= MIN_COVERAGE * len(sample):
             sizes[i, j] = len(kept)
-    chosen = sorted(sorted(sizes, key=lambda pair: (-sizes[pair], pair))[:max_pairs])
+    return sizes
+
+
+def collect_pairs(codes, n_codes, chosen, min_counts):
+    """The combinations of some pairs of columns.
+
+    Parameters
+    ----------
+    codes : ndarray of shape (n_rows, n_columns), int32
+    n_codes : list of int
+    chosen : list of tuple of int
+        Positions of the columns of each pair.
+    min_counts : list of int
+        Rows that a combination of each must have.
+
+    Returns
+    -------
+    pairs : Pairs
+    """
     left, right = np.array(chosen, dtype=np.int64).reshape(-1, 2).T
     n_right = np.asarray(n_codes, dtype=np.int64)[right]
     n_keys = np.asarray(n_codes, dtype=np.int64)[left] * n_right
     first_key = np.cumsum(n_keys) - n_keys
     keys = []
-    for (i, j), first in zip(chosen, first_key):
+    for (i, j), first, least in zip(chosen, first_key, min_counts):
         own, counts = _count(codes, i, j, n_codes)
-        own, counts = own[counts >= MIN_COUNT], counts[counts >= MIN_COUNT]
+        own, counts = own[counts >= least], counts[counts >= least]
         if len(own) > MAX_COMBINATIONS:
             own = np.sort(own[np.argsort(-counts, kind="stable")[:MAX_COMBINATIONS]])
         keys.append(own + first)

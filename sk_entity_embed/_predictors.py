@@ -162,8 +162,10 @@ _PARAMETERS = """
         Folds of the cross-fitted training; None trains a single network on vectors that have seen their labels.
     crossed_pairs : "auto", bool or int, default="auto"
         Pairs of columns whose combinations of categories get an effect of their own. An int is the most pairs to use,
-        True stands for 64. "auto" is True with folds and a single output (numbers, two classes), and drops them if
-        rows out of their folds are predicted no better.
+        True stands for 64, those of the most combinations. "auto", with folds: those that tell of what the network
+        leaves unexplained, of categories and numbers, and the single values of a number that do; with a single output
+        (numbers, two classes) what True gives as well. All are dropped if rows out of their folds are predicted no
+        better.
     text_groups : "auto" or bool, default="auto"
         Columns of at least 20 texts whose network also learns a vector for each group of texts that are alike, which
         tells of rare and new ones. "auto": where groups differ in ``y``. As in :class:`EntityEmbedder`.

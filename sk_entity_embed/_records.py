@@ -86,6 +86,8 @@ class NetworkSpec:
     n_tables: int = 1  # fold tables
     quantile: float = 0.5  # of loss="quantile"
     start: tuple[float, ...] | None = None  # raw output before training; None: random, near zero
+    # Per column, the first component of the unknown vector before training, in that of all others near zero.
+    unknown_start: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import warnings
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,12 @@ from ._native import is_missing
 # The scale of "quantile" in standard deviations that the quartiles tell: ordinary targets keep their own.
 _MOST_DEVIATIONS = 2.0
 _MANY_CLASSES = 50  # numeric labels from which a warning asks whether they are amounts
+# Of each loss whose raw outputs are not means themselves, the means that they stand for.
+MEANS = {
+    "log_loss": special.expit,
+    "cross_entropy": partial(special.softmax, axis=1),
+    "poisson": np.exp,
+}
 _KINDS = {
     "continuous": "continuous",
     "continuous-multioutput": "continuous",

@@ -64,7 +64,7 @@ def make_spec(**changes):
 
 def make_tables(spec, seed=0):
     generator = torch.Generator().manual_seed(seed)
-    tables = Tables(spec.n_codes, spec.n_components, spec.n_tables, generator, "cpu")
+    tables = Tables(spec, generator, "cpu")
     assert len(tables.blocks) == 2
     return tables
 
@@ -245,7 +245,8 @@ def test_two_categories_start_apart():
     """By .015 from their mean, whatever is drawn."""
     for seed in range(20):
         generator = torch.Generator().manual_seed(seed)
-        two, _ = Tables((3, 4), (1, 2), 2, generator, "cpu").export()
+        spec = make_spec(n_codes=(3, 4), n_components=(1, 2), n_tables=2)
+        two, _ = Tables(spec, generator, "cpu").export()
         np.testing.assert_allclose(np.abs(two[:, 1:]), 0.015, rtol=1e-4)
 
 

@@ -99,7 +99,7 @@ def test_the_prediction_column_uses_pairs(crossed, tmp_path):
 
 
 def test_auto_means_where_a_prediction_is_wanted(crossed):
-    """Without the prediction, without folds, or for several outputs, there are no pairs."""
+    """Without the prediction or without folds there are no pairs; for several outputs, if residuals say so."""
     X, y, *_ = crossed
     X, y = X[:6000], y[:6000]
     for settings, expected in [
@@ -114,8 +114,9 @@ def test_auto_means_where_a_prediction_is_wanted(crossed):
     model = EntityEmbeddingRegressor(max_epochs=12, random_state=0)
     assert len(model.fit(X, y).embedder_._pair_effects) == 1
     assert len(model.set_params(cv=None).fit(X, y).embedder_._pair_effects) == 0
-    for n_classes, expected in [(2, 1), (3, 0)]:
-        classes = np.digitize(y, np.linspace(-1, 1, n_classes + 1)[1:-1])
+    noise = np.random.default_rng(7).normal(size=len(y))
+    for values, n_classes, expected in [(y, 2, 1), (y, 3, 1), (noise, 3, 0)]:
+        classes = np.digitize(values, np.linspace(-1, 1, n_classes + 1)[1:-1])
         model = EntityEmbeddingClassifier(max_epochs=12, random_state=0).fit(X, classes)
         assert len(model.embedder_._pair_effects) == expected
 

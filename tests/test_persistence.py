@@ -423,7 +423,8 @@ def test_content_that_does_not_fit_together_is_refused(fitted, tmp_path):
         lambda c: c["state"]["_inner_tables"].pop(),
         lambda c: c["state"]["_head"]["coefs"].pop(),
         lambda c: c["state"]["_scaling"].pop("center"),
-        lambda c: c["state"].update(_pair_effects=[np.zeros(3)]),
+        lambda c: c["state"].update(_pair_effects=[np.zeros((3, 1))]),
+        lambda c: c["state"].update(_values={"numbers": np.array([9]), "known": [np.zeros(1)]}),
         lambda c: c["vocabularies"][0].update(infrequent=None),
         lambda c: c["vocabularies"][0].update(counts=np.arange(9)),
     ):

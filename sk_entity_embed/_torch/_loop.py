@@ -73,9 +73,7 @@ class _Training:
         device = torch.device(plan.device)
         self.spec, self.plan, self.device = spec, plan, device
         self.generator = torch.Generator().manual_seed(plan.seed)
-        self.tables = Tables(
-            spec.n_codes, spec.n_components, spec.n_tables, self.generator, device, fixed
-        )
+        self.tables = Tables(spec, self.generator, device, fixed)
         self.body = Bodies(spec, self.tables, self.generator, device)
         self.optimiser = AdamW(self.body.flat, self.body.decays, plan.weight_decay)
         self.loss = make_loss(spec.loss, spec.quantile)

@@ -89,8 +89,10 @@ class Tables:
     blocks come first.
     """
 
-    def __init__(self, n_codes, n_components, n_tables, generator, device, fixed=()):
-        self.n_codes, self.n_components, self.n_tables = n_codes, n_components, n_tables
+    def __init__(self, spec, generator, device, fixed=()):
+        self.n_codes = n_codes = spec.n_codes
+        self.n_components = n_components = spec.n_components
+        self.n_tables = n_tables = spec.n_tables
         n = len(fixed)
         self.blocks = split_into_blocks(n_codes[:n], n_components[:n])
         self.n_fixed = len(self.blocks)
@@ -118,6 +120,8 @@ class Tables:
                         drawn -= drawn.mean(0)
                         drawn *= SCALE_OF_TWO / drawn.std(0, correction=0)
                     own[1:] = own[:1]
+                    if spec.unknown_start is not None:
+                        own[:, 0, 0] = spec.unknown_start[c]
             self.matrices.append(stacked.view(-1, width).to(device))
             self.n_rows.append(n_rows)
         # Batch weight of each row of all blocks that learn, zero between batches.

@@ -1,0 +1,248 @@
+"""What a network leaves to be told by single values of numbers and by pairs of columns, and what comes of it."""
+
+import pickle
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import log_loss, r2_score, roc_auc_score
+
+from sk_entity_embed import (
+    EntityEmbedder,
+    EntityEmbeddingClassifier,
+    EntityEmbeddingRegressor,
+    _fit_network,
+)
+from sk_entity_embed._records import NetworkSpec, TrainedNetwork, TrainingTable
+from sk_entity_embed._residuals import LEAST_GAIN, choose_pairs
+from sk_entity_embed._values import learn_values
+
+TRAINING = {"max_epochs": 12, "random_state": 0}
+
+
+def make_trades(n_rows=4000, n_trades=80, seed=0):
+    """Wages by a trade, which comes as a number and is a code, and by shop and age."""
+    rng = np.random.default_rng(seed)
+    shop, trade = rng.integers(6, size=n_rows), rng.integers(n_trades, size=n_rows)
+    X = pd.DataFrame(
+        {
+            "shop": [f"shop {i}" for i in shop],
+            "trade": 1000.0 + 7 * trade,
+            "age": rng.integers(20, 60, n_rows).astype(float),
+        }
+    )
+    effects = rng.normal(size=n_trades)[trade], rng.normal(size=6)[shop], X["age"] / 20
+    return X, sum(effects).to_numpy() + 0.5 * rng.normal(size=n_rows)
+
+
+def read(codes, numeric, target, n_folds=4, loss="squared_error", **fields):
+    """What `choose_pairs` is given, with a network that has learned nothing: it predicts zero."""
+    numeric = np.asarray(numeric, dtype=np.float32).reshape(len(codes), -1)
+    target = np.asarray(target, dtype=np.float32).reshape(len(codes), -1)
+    fold = np.random.default_rng(9).permutation(np.arange(len(codes)) % n_folds)
+    table = TrainingTable(codes, np.empty((len(codes), 0), np.float32), target, fold=fold, **fields)
+    n_codes = tuple((1 + codes.max(axis=0)).tolist())
+    n_outputs = target.shape[1]
+    head = {
+        "coefs": [np.zeros((n_folds, codes.shape[1], n_outputs))],
+        "intercepts": [np.zeros((n_folds, 1, n_outputs))],
+    }
+    network = TrainedNetwork([np.zeros((n_folds, n, 1)) for n in n_codes], head, [], 1)
+    spec = NetworkSpec(n_codes, (1,) * len(n_codes), 0, n_outputs, (), loss)
+    return network, table, numeric, learn_values(numeric), spec
+
+
+def make_codes(n_rows=3000, sizes=(12, 15), seed=0):
+    rng = np.random.default_rng(seed)
+    return np.column_stack([rng.integers(1, n + 1, n_rows) for n in sizes]).astype(np.int32)
+
+
+# -- which are chosen ------------------------------------------------------------------------------
+
+
+def test_what_tells_of_the_residuals_is_chosen():
+    """Values of a number, or a pair, of categories or numbers or both: each where it alone counts."""
+    codes, rng = make_codes(n_rows=6000), np.random.default_rng(1)
+    numbers = rng.integers(0, 30, (len(codes), 2))
+    noise = rng.normal(size=len(codes))
+    for columns, expected in [
+        ((numbers[:, 1],), (3, 3)),
+        ((codes[:, 0], codes[:, 1]), (0, 1)),
+        ((codes[:, 1], numbers[:, 0]), (1, 2)),
+        ((numbers[:, 0], numbers[:, 1]), (2, 3)),
+    ]:
+        effect = rng.normal(size=[1 + c.max() for c in columns])
+        for axis in range(len(columns)):
+            effect -= effect.mean(axis=axis, keepdims=True)
+        chosen = choose_pairs(*read(codes, numbers, 2 * effect[columns] + noise))
+        assert chosen == [expected]
+
+
+@pytest.mark.parametrize(
+    "loss", ["squared_error", "log_loss", "cross_entropy", "poisson", "quantile"]
+)
+def test_of_any_loss(loss):
+    """The values of one number tell; of several outputs it is enough that they tell of one."""
+    codes, rng = make_codes(), np.random.default_rng(2)
+    number = rng.integers(0, 40, len(codes))
+    signal = rng.normal(size=40)[number] + 0.5 * rng.normal(size=len(codes))
+    if loss == "log_loss":
+        target = np.column_stack([signal > 0, rng.integers(2, size=len(codes))])
+    elif loss == "cross_entropy":
+        target = np.eye(3)[np.digitize(signal, [-0.5, 0.5])]
+    else:
+        target = np.exp(signal) if loss == "poisson" else signal
+    assert choose_pairs(*read(codes, number, target, loss=loss)) == [(2, 2)]
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_chance_is_not_chosen(seed):
+    """Of noise nothing is left to tell, however many combinations there are."""
+    codes, rng = make_codes(sizes=(5, 30, 200), seed=seed), np.random.default_rng(seed)
+    numbers = rng.integers(0, [12, 300], (len(codes), 2))
+    assert choose_pairs(*read(codes, numbers, rng.normal(size=(len(codes), 3)))) == []
+
+
+def test_what_was_told_is_not_chosen_again():
+    """A copy of a number has nothing to add to it, nor has a pair of it with anything."""
+    codes, rng = make_codes(), np.random.default_rng(3)
+    number = rng.integers(0, 30, len(codes))
+    y = rng.normal(size=30)[number] + rng.normal(size=len(codes))
+    assert choose_pairs(*read(codes, np.column_stack([number, 2 * number]), y)) == [(2, 2)]
+
+
+def test_a_value_known_to_one_fold_alone_tells_nothing():
+    """It is averaged over other folds' rows, of which there are none."""
+    codes, rng = make_codes(n_rows=1200), np.random.default_rng(4)
+    network, table, *_, spec = read(codes, np.zeros(1200), rng.normal(size=1200))
+    number = (table.fold * 50 + rng.integers(0, 50, 1200)).astype(np.float32)[:, None]
+    target = rng.normal(size=200)[number[:, 0].astype(int)].astype(np.float32)[:, None]
+    table = replace(table, target=target)
+    assert choose_pairs(network, table, number, learn_values(number), spec) == []
+
+
+def test_rows_count_by_their_weight():
+    """Rows of next to no weight are noise; without weights they drown the others."""
+    codes, rng = make_codes(n_rows=4000), np.random.default_rng(5)
+    number = rng.integers(0, 40, 4000)
+    is_noise = np.arange(4000) % 4 > 0
+    y = np.where(is_noise, 9 * rng.normal(size=4000), rng.normal(size=40)[number])
+    assert choose_pairs(*read(codes, number, y)) == []
+    weight = np.where(is_noise, 1e-6, 4).astype(np.float32)
+    assert choose_pairs(*read(codes, number, y, weight=weight)) == [(2, 2)]
+
+
+def test_effects_must_take_off_a_share():
+    """A little more noise than `LEAST_GAIN` allows, and a little less."""
+    codes, rng = make_codes(n_rows=20_000), np.random.default_rng(6)
+    number = np.arange(20_000) % 20
+    effect = rng.normal(size=20)[number]
+    effect /= effect.std()
+    noise = rng.normal(size=20_000)
+    for share, expected in [(0.5 * LEAST_GAIN, []), (4 * LEAST_GAIN, [(2, 2)])]:
+        y = np.sqrt(share) * effect + np.sqrt(1 - share) * noise
+        assert choose_pairs(*read(codes, number, y)) == expected
+
+
+# -- what comes of it ------------------------------------------------------------------------------
+
+
+def test_a_number_that_is_a_code_is_read_by_its_values():
+    """The predictor gains much; the age, a number that counts, is left to the waves and lines."""
+    X, y = make_trades()
+    new = slice(3000, None)
+    r2 = {}
+    for pairs in ("auto", False):
+        model = EntityEmbeddingRegressor(crossed_pairs=pairs, **TRAINING).fit(X[:3000], y[:3000])
+        r2[pairs] = r2_score(y[new], model.predict(X[new]))
+        if pairs == "auto":
+            assert model.embedder_._values["numbers"].tolist() == [0]
+            assert model.embedder_._pairs["left"].tolist() == [1]
+            assert model.embedder_._pairs["right"].tolist() == [1]
+    assert r2["auto"] > r2[False] + 0.15
+
+
+def test_a_pair_tells_of_several_classes():
+    """With as many components as it takes to say which."""
+    rng = np.random.default_rng(0)
+    a, b = rng.integers(0, 12, (2, 5000))
+    y = np.where(
+        rng.random(5000) < 0.8, rng.integers(0, 4, (12, 12))[a, b], rng.integers(0, 4, 5000)
+    )
+    X = pd.DataFrame({"a": a.astype(str), "b": b.astype(str)})
+    loss = {}
+    for pairs in ("auto", False):
+        model = EntityEmbeddingClassifier(crossed_pairs=pairs, **TRAINING).fit(X[:4000], y[:4000])
+        loss[pairs] = log_loss(y[4000:], model.predict_proba(X[4000:]))
+    assert loss["auto"] < loss[False] - 0.05
+    model = EntityEmbeddingClassifier(**TRAINING).fit(X, y)
+    assert [t.shape[1] > 1 for t in model.embedder_._pair_effects] == [True]
+
+
+def test_the_prediction_column_knows_values(tmp_path):
+    """Out of fold and on new rows; saved, pickled and loaded too; vectors and their names stay as they are."""
+    X, y = make_trades()
+    X.loc[::50, "trade"] = np.nan
+    new = X[3000:].reset_index(drop=True)
+    new.loc[:4, "trade"] = 5.0  # a trade never seen
+    plain = EntityEmbedder(crossed_pairs=False, **TRAINING)
+    embedder = EntityEmbedder(add_prediction=True, **TRAINING)
+    own = embedder.fit_transform(X[:3000], y[:3000])
+    np.testing.assert_array_equal(plain.fit_transform(X[:3000], y[:3000]), own[:, :-1])
+    assert r2_score(y[:3000], own[:, -1]) > 0.7
+    out = embedder.transform(new)
+    np.testing.assert_array_equal(plain.transform(new), out[:, :-1])
+    assert np.isfinite(out[:, -1]).all()
+    assert r2_score(y[3005:], out[5:, -1]) > 0.7
+    embedder.save(tmp_path / "e.safetensors")
+    for again in (
+        EntityEmbedder.load(tmp_path / "e.safetensors"),
+        pickle.loads(pickle.dumps(embedder)),
+    ):
+        np.testing.assert_array_equal(again.transform(new), out)
+
+
+def test_values_that_lower_no_loss_are_dropped(monkeypatch):
+    """Chosen by mistake, here all of them, they have to be right out of their folds too."""
+    X, _ = make_trades(n_rows=1500)
+    y = X["age"].to_numpy() / 20 + np.random.default_rng(7).normal(size=1500)
+    monkeypatch.setattr(_fit_network, "choose_pairs", lambda *_: [(1, 1), (0, 1)])
+    embedder = EntityEmbeddingRegressor(random_state=0).fit(X, y).embedder_
+    assert embedder._pair_effects == []
+    assert not len(embedder._values["numbers"])
+    assert not len(embedder._pairs["left"])
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"crossed_pairs": False, "add_prediction": True},
+        {"crossed_pairs": True, "add_prediction": True},
+        {"cv": None, "add_prediction": True},
+        {},
+    ],
+)
+def test_only_auto_looks_for_more_than_was_asked_for(settings, monkeypatch):
+    """And only where a prediction is wanted, and folds can tell."""
+
+    def refuse(*_):
+        raise AssertionError("not to be called")
+
+    monkeypatch.setattr(_fit_network, "choose_pairs", refuse)
+    X, y = make_trades(n_rows=300)
+    EntityEmbedder(max_epochs=2, random_state=0, **settings).fit(X, y)
+
+
+def test_values_do_not_leak():
+    """Of a coin the out-of-fold prediction knows nothing, whatever was chosen."""
+    X, _ = make_trades(n_rows=6000, n_trades=1500)
+    y = np.random.default_rng(77).integers(0, 2, 6000)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_fit_network, "choose_pairs", lambda *_: [(1, 1), (0, 1), (1, 2)])
+        embedder = EntityEmbedder(add_prediction=True, max_epochs=10, random_state=0)
+        # So that what chance taught is kept.
+        patch.setattr(_fit_network, "_drop_noise", lambda networks: networks)
+        prediction = embedder.fit_transform(X, y)[:, -1]
+    assert len(embedder._pair_effects) >= 3
+    assert roc_auc_score(y, prediction) == pytest.approx(0.5, abs=0.03)  # four standard errors
