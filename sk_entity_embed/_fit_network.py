@@ -1,10 +1,12 @@
 """A fit to a target, ``interaction="mlp"``, as a list of steps."""
 
 import copy
+import warnings
 from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
 from ._calibration import balance, calibrate
@@ -380,7 +382,15 @@ def _train(task, on_epoch):
     network = on_epoch.finish(train(task.table, task.spec, task.plans[0], on_epoch))
     if len(task.plans) == 1 or network.interrupted:
         return [network]
-    table, spec = _cross(task, network)
+    try:
+        table, spec = _cross(task, network)
+    except KeyboardInterrupt:
+        warnings.warn(
+            "Interrupted between two trainings; keeping the network without crossed pairs.",
+            ConvergenceWarning,
+            stacklevel=2,
+        )
+        return [network]
     if not len(task.pairs):
         return [network]
     on_epoch.so_far = [network]

@@ -9,10 +9,15 @@ from ._target import MEANS
 
 # Share of the squared residuals that effects must take off rows of other folds. Chance makes these larger.
 LEAST_GAIN = 0.002
+# And standard errors by which effects must go with residuals, at least; more where more pairs are tried.
+LEAST_Z = 2.0
 PRIOR_ROWS = 10.0  # the mean residual of so many rows is halved
+MIN_SINGLES = (
+    10  # values of a number; fewer are left to waves and lines, unless beside another column
+)
 MAX_CHOSEN = 16
 N_JUDGED = 1 << 17  # rows that tell, at most
-_LARGEST = 1 << 27  # rows times outputs times pairs that are tried
+_LARGEST = 1 << 26  # rows times outputs times pairs that are tried
 
 
 def choose_pairs(network, table, numeric, values, spec):
@@ -57,7 +62,7 @@ def choose_pairs(network, table, numeric, values, spec):
     codes = np.hstack([table.codes[rows], values.encode(numeric[rows])])
     n_codes = [*spec.n_codes, *values.n_codes]
     left = _Residuals(network, table, rows, spec)
-    singles = [(c, c) for c in range(n_columns, n_all)]
+    singles = [(c, c) for c in range(n_columns, n_all) if n_codes[c] > MIN_SINGLES]
     chosen = []
     for candidates in (singles, find_pairs(codes, n_codes)):
         keys = {pair: _key(codes, n_codes, *pair) for pair in candidates}
@@ -69,7 +74,8 @@ def _key(codes, n_codes, i, j):
     """The combination of two columns in each row, as small integers."""
     if i == j:
         return codes[:, i]
-    return np.unique(codes[:, i] * np.int64(n_codes[j]) + codes[:, j], return_inverse=True)[1]
+    key = codes[:, i] * np.int64(n_codes[j]) + codes[:, j]
+    return np.unique(key, return_inverse=True)[1].astype(np.int32)  # thousands of pairs may be held
 
 
 class _Residuals:
@@ -103,21 +109,24 @@ class _Residuals:
         -------
         chosen : list of pair
         """
-        gains = {pair: self._gain(self._fit(key)) for pair, key in keys.items()}
+        # The largest of n normal numbers is about that.
+        least_z = max(LEAST_Z, np.sqrt(2 * np.log(max(1, len(keys)))))
+        gains = {pair: self._gain(key, least_z) for pair, key in keys.items()}
         chosen, is_fresh = [], set(gains)
         while gains and len(chosen) < at_most:
             best = max(gains, key=gains.__getitem__)
             if gains[best] < LEAST_GAIN:
                 break
-            fitted = self._fit(keys[best])
             if (
                 best not in is_fresh
             ):  # what was chosen since has lowered most gains, few of which must be known
-                gains[best] = self._gain(fitted)
+                gains[best] = self._gain(keys[best], least_z)
                 is_fresh.add(best)
                 continue
-            self.values -= fitted
-            self.values -= self._fit(keys[best])
+            for _ in range(
+                2
+            ):  # what shrinking leaves would be found again, in pairs of it with anything
+                self.values -= self._fit(keys[best])
             chosen.append(best)
             del gains[best]
             is_fresh.clear()
@@ -136,10 +145,12 @@ class _Residuals:
         means = [elsewhere(self.weight * v) / (mass + PRIOR_ROWS) for v in self.values.T]
         return np.column_stack([m[cell] for m in means])
 
-    def _gain(self, fitted):
-        """The share of the squared residuals that would be gone."""
-        total = self._sum_of_squares(self.values)
-        return 1 - self._sum_of_squares(self.values - fitted) / total if total else 0.0
-
-    def _sum_of_squares(self, values):
-        return self.weight @ np.square(values).sum(axis=1)
+    def _gain(self, key, least_z):
+        """The share of the squared residuals that effects take off; none if they do not clearly go with residuals."""
+        fitted = self._fit(key)
+        product = self.weight * (self.values * fitted).sum(axis=1)
+        # Of two rows of a key either is in the mean of the other: half of the products say what the other half do.
+        z = product.sum() / np.sqrt(2 * product @ product) if product.any() else 0.0
+        total = self.weight @ np.square(self.values).sum(axis=1)
+        taken = 2 * product.sum() - self.weight @ np.square(fitted).sum(axis=1)
+        return taken / total if z > least_z else 0.0

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# What makes single values worth a look: so many that recur, in such a share of the rows.
-MIN_VALUES, MIN_COUNT, MIN_COVERAGE = 10, 2, 0.2
+# What makes values worth a look: so many that recur, in such a share of the rows.
+MIN_VALUES, MIN_COUNT, MIN_COVERAGE = 2, 2, 0.2
 MAX_VALUES = 1 << 18  # of a number, the most frequent ones
 
 
@@ -74,7 +74,7 @@ def no_values():
 
 
 def learn_values(numeric):
-    """The values of the numbers that have many of them, each in several rows.
+    """The values of the numbers whose values recur.
 
     Parameters
     ----------

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import log_loss, r2_score, roc_auc_score
 
 from sk_entity_embed import (
@@ -96,12 +97,28 @@ def test_of_any_loss(loss):
     assert choose_pairs(*read(codes, number, target, loss=loss)) == [(2, 2)]
 
 
-@pytest.mark.parametrize("seed", range(10))
-def test_chance_is_not_chosen(seed):
+@pytest.mark.parametrize(("n_rows", "n_numbers"), [(3000, 2), (500, 20)])
+def test_chance_is_hardly_ever_chosen(n_rows, n_numbers):
     """Of noise nothing is left to tell, however many combinations there are."""
-    codes, rng = make_codes(sizes=(5, 30, 200), seed=seed), np.random.default_rng(seed)
-    numbers = rng.integers(0, [12, 300], (len(codes), 2))
-    assert choose_pairs(*read(codes, numbers, rng.normal(size=(len(codes), 3)))) == []
+    n_chosen = []
+    for seed in range(10):
+        codes = make_codes(n_rows, sizes=(5, 30, 200), seed=seed)
+        rng = np.random.default_rng(seed + 100)
+        numbers = rng.integers(0, rng.integers(5, 300, n_numbers), (n_rows, n_numbers))
+        chosen = choose_pairs(*read(codes, numbers, rng.normal(size=(n_rows, 3))))
+        n_chosen.append(len(chosen))
+    assert np.mean(n_chosen) <= 1
+
+
+def test_a_number_of_few_values_counts_beside_another_column():
+    """A rating beside a category is a pair, though its values alone are left to the network."""
+    codes, rng = make_codes(sizes=(12,)), np.random.default_rng(8)
+    rating = rng.integers(0, 5, len(codes))
+    noise = rng.normal(size=len(codes))
+    effect = rng.normal(size=(13, 5))
+    effect -= effect.mean(axis=0)
+    effect -= effect.mean(axis=1, keepdims=True)
+    assert choose_pairs(*read(codes, rating, 2 * effect[codes[:, 0], rating] + noise)) == [(0, 1)]
 
 
 def test_what_was_told_is_not_chosen_again():
@@ -246,3 +263,18 @@ def test_values_do_not_leak():
         prediction = embedder.fit_transform(X, y)[:, -1]
     assert len(embedder._pair_effects) >= 3
     assert roc_auc_score(y, prediction) == pytest.approx(0.5, abs=0.03)  # four standard errors
+
+
+def test_a_search_that_is_interrupted_keeps_the_network(monkeypatch):
+    """Ctrl-C between the two trainings: what the first one learned is there."""
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    X, y = make_trades(n_rows=300)
+    plain = EntityEmbeddingRegressor(crossed_pairs=False, max_epochs=3, random_state=0).fit(X, y)
+    monkeypatch.setattr(_fit_network, "choose_pairs", interrupt)
+    model = EntityEmbeddingRegressor(max_epochs=3, random_state=0)
+    with pytest.warns(ConvergenceWarning, match="without crossed pairs"):
+        model.fit(X, y)
+    np.testing.assert_array_equal(model.predict(X), plain.predict(X))
