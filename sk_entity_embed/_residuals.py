@@ -3,7 +3,7 @@
 import numpy as np
 
 from ._cross_fitting import ask_body
-from ._pairs import find_pairs
+from ._pairs import MAX_CELLS, find_pairs
 from ._rows import draw_rows
 from ._target import MEANS
 
@@ -63,10 +63,10 @@ def choose_pairs(network, table, numeric, values, spec):
     n_codes = [*spec.n_codes, *values.n_codes]
     left = _Residuals(network, table, rows, spec)
     singles = [(c, c) for c in range(n_columns, n_all) if n_codes[c] > MIN_SINGLES]
-    chosen = []
+    at_most, chosen = min(MAX_CHOSEN, MAX_CELLS // table.n_rows), []
     for candidates in (singles, find_pairs(codes, n_codes)):
         keys = {pair: _key(codes, n_codes, *pair) for pair in candidates}
-        chosen += left.choose(keys, MAX_CHOSEN - len(chosen))
+        chosen += left.choose(keys, at_most - len(chosen))
     return chosen
 
 
