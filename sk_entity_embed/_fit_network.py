@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
+from ._alignment import turn_back
 from ._calibration import balance, calibrate
 from ._callbacks import EpochCallbacks
 from ._cross_fitting import assign_folds, drop_empty_folds
@@ -394,7 +395,7 @@ def _train(task, on_epoch):
     if not len(task.pairs):
         return [network]
     on_epoch.so_far = [network]
-    on_epoch.finish = partial(_finish, table=table, loss=loss)
+    on_epoch.finish = partial(_finish, table=table, loss=loss, n_fixed=len(network.tables))
     of_pairs = on_epoch.finish(train(table, spec, task.plans[1], on_epoch, fixed=network.tables))
     return [network] if of_pairs.interrupted else [network, of_pairs]
 
@@ -448,8 +449,13 @@ def _drop_noise(networks):
     return networks[:1] if losses[-1] > losses[0] else networks
 
 
-def _finish(network, table, loss, texts=None):
-    """What is done to a network after its training, and to what callbacks see of it."""
+def _finish(network, table, loss, texts=None, n_fixed=0):
+    """What is done to a network after its training, and to what callbacks see of it.
+
+    `texts` are those of the columns that further ones of `table` hold the groups of; `n_fixed` tables were not trained.
+    """
+    if table.fold is not None:
+        network = turn_back(network, table.codes, n_fixed)
     if texts is not None:
         network = join_columns(network, texts)
     if table.fold is not None and loss in ("log_loss", "cross_entropy"):

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from sk_entity_embed._alignment import find_turns
+from sk_entity_embed._alignment import find_turns, turn_back
+from sk_entity_embed._cross_fitting import ask_body
 from sk_entity_embed._head import forward
-from sk_entity_embed._records import NetworkSpec, TrainingPlan, TrainingTable
+from sk_entity_embed._records import NetworkSpec, TrainedNetwork, TrainingPlan, TrainingTable
 from sk_entity_embed._torch import _loop, train
 from sk_entity_embed._torch._losses import make_loss
 from sk_entity_embed._torch._network import (
@@ -385,6 +386,52 @@ def test_a_mirrored_table_is_turned_back(which):
         np.testing.assert_allclose(rotation @ rotation.T, np.eye(3), atol=1e-12)
         assert np.abs(back - vectors[k]).max() < 0.3
         assert np.abs(moved[k] - vectors[k]).max() > 2
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_bodies_are_turned_with_their_tables(first):
+    """One component of a table mirrored, a table turned and moved: the mean tells what each does, whose answers stay.
+
+    Tables before the first that may be turned stay as they are.
+    """
+    rng = np.random.default_rng(0)
+    codes = rng.integers(0, 200, (3000, 2))
+    plain = [make_vectors(noise=0.1) + 0.3, make_vectors(noise=0.1)]
+    moved = [tables.copy() for tables in plain]
+    for tables in moved:
+        tables[1, :, 0] *= -1
+        tables[3] = tables[3] @ np.linalg.qr(rng.normal(size=(3, 3)))[0] + 2
+    coefs = [rng.normal(size=(5, 8, 4)), rng.normal(size=(5, 4, 1))]
+    head = {"coefs": coefs, "intercepts": [rng.normal(size=(5, 1, n)) for n in (4, 1)]}
+    head |= {
+        "frequencies": rng.normal(size=(5, 1, 1, 2)),
+        "periodic_coefs": rng.normal(size=(5, 1, 4, 1)),
+        "periodic_intercepts": rng.normal(size=(5, 1, 1, 1)),
+    }
+    network = TrainedNetwork(moved, head, [], 1)
+    before = [(t.copy(), c.copy()) for t, c in zip(moved, coefs)]
+    turned = turn_back(network, codes, first)
+    numbers = rng.normal(size=(3000, 1)).astype(np.float32)
+    for k in range(5):
+        expected, answer = (ask_body(n, codes, numbers, k) for n in (network, turned))
+        np.testing.assert_allclose(answer, expected, atol=1e-6)
+    for c, (own, was) in enumerate(zip(turned.tables, plain)):
+        spread = (own - own.mean(axis=1, keepdims=True)).std(axis=0).mean()
+        untouched = (was - was.mean(axis=1, keepdims=True)).std(axis=0).mean()
+        assert (spread < 1.2 * untouched) == (c >= first)
+    for (table, coef), kept, weights in zip(before, moved, coefs):
+        np.testing.assert_array_equal(kept, table)  # the network given is not changed
+        np.testing.assert_array_equal(weights, coef)
+
+
+def test_what_lies_alike_is_not_turned():
+    """The arrays themselves come back."""
+    codes = np.random.default_rng(0).integers(0, 200, (3000, 1))
+    head = {"coefs": [np.ones((5, 3, 1))], "intercepts": [np.ones((5, 1, 1))]}
+    network = TrainedNetwork([make_vectors(noise=0.2)], head, [], 1)
+    again = turn_back(network, codes)
+    assert again.tables[0] is network.tables[0]
+    assert again.head["coefs"][0] is head["coefs"][0]
 
 
 def test_noise_turns_no_table():
