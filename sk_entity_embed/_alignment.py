@@ -43,9 +43,8 @@ def find_turns(vectors, least_turn=LEAST_TURN):
     .. [1] Schönemann, P. H. (1966). A generalized solution of the orthogonal Procrustes problem. Psychometrika 31.
        :doi:`10.1007/BF02289451`
     """
-    n_tables, n_rows, _ = vectors.shape
-    # Of two tables neither is right, and a training that diverges is reported elsewhere.
-    if n_tables < 3 or not np.isfinite(vectors).all():
+    n_rows = vectors.shape[1]
+    if not np.isfinite(vectors).all():  # a training that diverges is reported elsewhere
         return {}
     centres = vectors.mean(axis=1, dtype=np.float64)
     unit = vectors - centres[:, None]

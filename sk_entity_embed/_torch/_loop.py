@@ -293,8 +293,8 @@ class _Training:
 
     def _turn_tables(self):
         """Turn fold tables that lie another way than the others."""
-        # Layers that stay as they are do not learn to read a mirror.
-        if self.spec.n_tables == 1 or not self.plan.learning_rate:
+        # Of two tables neither is right; and layers that stay as they are do not learn to read a mirror.
+        if self.spec.n_tables < 3 or not self.plan.learning_rate:
             return
         views, learning = self.tables.views(), slice(self.tables.n_fixed, None)
         some = some_rows(self.codes, ROWS_COMPARED)
