@@ -109,7 +109,7 @@ class _Residuals:
         -------
         chosen : list of pair
         """
-        # The largest of n normal numbers is about that.
+        # The largest of n normal numbers is about the root.
         least_z = max(LEAST_Z, np.sqrt(2 * np.log(max(1, len(keys)))))
         gains = {pair: self._gain(key, least_z) for pair, key in keys.items()}
         chosen, is_fresh = [], set(gains)
@@ -117,15 +117,13 @@ class _Residuals:
             best = max(gains, key=gains.__getitem__)
             if gains[best] < LEAST_GAIN:
                 break
-            if (
-                best not in is_fresh
-            ):  # what was chosen since has lowered most gains, few of which must be known
+            if best not in is_fresh:
+                # What was chosen since has lowered most gains; only those that come up are told anew.
                 gains[best] = self._gain(keys[best], least_z)
                 is_fresh.add(best)
                 continue
-            for _ in range(
-                2
-            ):  # what shrinking leaves would be found again, in pairs of it with anything
+            # Twice, or what shrinking leaves would be found again, in pairs of it with anything.
+            for _ in range(2):
                 self.values -= self._fit(keys[best])
             chosen.append(best)
             del gains[best]
