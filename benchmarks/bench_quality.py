@@ -281,27 +281,25 @@ def our_model_without_texts(split):
 
 def our_model_without_deviations(split):
     """Our predictor with numbers as they are: what is it worth to tell them by their category's mean?"""
-    model, *tables = our_model(split)
-    learn = "sk_entity_embed._fit_network.learn_deviations"
-    none = mock.patch(learn, mock.Mock(return_value=no_deviations()))
-    model.fit = none(model.fit)
-    return model, *tables
+    return _with_other_steps(split, learn_deviations=lambda *_: no_deviations())
 
 
 def our_model_without_chosen_pairs(split):
     """Our predictor with pairs by their counts alone: what are pairs and values that residuals choose worth?"""
-    model, *tables = our_model(split)
-    none = mock.patch("sk_entity_embed._fit_network.choose_pairs", mock.Mock(return_value=[]))
-    model.fit = none(model.fit)
-    return model, *tables
+    return _with_other_steps(split, choose_pairs=lambda *_: [])
 
 
 def our_raw_model(split):
     """Our predictor with probabilities as the network has them: what is calibration worth?"""
+    return _with_other_steps(
+        split, calibrate=lambda network, *_: network, balance=lambda network, *_: network
+    )
+
+
+def _with_other_steps(split, **steps):
+    """Our predictor, some steps of whose fit are replaced."""
     model, *tables = our_model(split)
-    for step in ("calibrate", "balance"):
-        raw = mock.patch(f"sk_entity_embed._fit_network.{step}", lambda network, *_: network)
-        model.fit = raw(model.fit)
+    model.fit = mock.patch.multiple("sk_entity_embed._fit_network", **steps)(model.fit)
     return model, *tables
 
 

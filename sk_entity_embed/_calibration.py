@@ -9,7 +9,7 @@ from scipy.special import logit, logsumexp
 from ._cross_fitting import ask_body, out_of_fold_vectors
 from ._head import forward
 from ._rows import draw_rows
-from ._target import MEANS
+from ._target import mean_of
 
 N_ROWS = 1 << 14  # at most, that tell how sure to be
 N_BALANCED = 1 << 15  # at most, that tell where the mean lies
@@ -108,7 +108,7 @@ def balance(network, table, loss):
     """
     if loss not in _POTENTIALS:
         return network
-    mean, potential = MEANS[loss], _POTENTIALS[loss]
+    mean, potential = mean_of(loss), _POTENTIALS[loss]
     some, target, weight = _draw(table, min(N_BALANCED, _LARGEST // table.target.shape[1]))
     weight /= weight.sum()
     tables = [t.mean(axis=0, keepdims=True) for t in network.tables]
@@ -136,8 +136,7 @@ def balance(network, table, loss):
 def _draw(table, at_most):
     """Rows that stand for all, one at least: their positions, target and weight, the latter in double precision."""
     some = draw_rows(table.n_rows, max(1, at_most))
-    weight = np.ones(len(some)) if table.weight is None else table.weight[some].astype(float)
-    return some, table.target[some].astype(float), weight
+    return some, table.target[some].astype(float), table.weights(some)
 
 
 def _answer(network, tables, table, rows):

@@ -135,6 +135,26 @@ def ask_body(network, codes, numeric, k):
     return forward(network.head, out_of_fold_vectors(network.tables, codes, fold), numeric, body=k)
 
 
+def ask_out_of_fold(network, codes, numeric, fold):
+    """Raw outputs of rows, each from the body and the tables that have not seen its label.
+
+    Parameters
+    ----------
+    network, codes, numeric
+        As in `ask_body`.
+    fold : ndarray of shape (n_rows,)
+
+    Returns
+    -------
+    raw : ndarray of shape (n_rows, n_outputs), float64
+    """
+    raw = np.empty((len(codes), network.head["coefs"][-1].shape[2]))
+    for k in np.unique(fold):
+        rows = np.flatnonzero(fold == k)
+        raw[rows] = ask_body(network, codes[rows], numeric[rows], k)
+    return raw
+
+
 def round_to_noise(vectors, tables, codes):
     """Round vectors, in place, to multiples of what the fold tables differ by.
 

@@ -175,7 +175,7 @@ def learn_deviations(table, numeric, n_codes):
     for c, j in pairs:
         present = (table.codes[:, c] > 0) & ~np.isnan(numeric[:, j])
         code, values = table.codes[present, c], table.numeric[present, j].astype(np.float64)
-        weight = np.ones(len(code)) if table.weight is None else table.weight[present].astype(float)
+        weight = table.weights(present)
         count = np.bincount(code, weight, n_codes[c])
         total = np.bincount(code, weight * values, n_codes[c])
         means.append((total / np.where(count > 0, count, 1)).astype(np.float32))

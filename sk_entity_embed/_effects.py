@@ -76,8 +76,8 @@ def append_effects(tables, table, numeric, of_groups, widths, loss):
     codes, fold = table.codes[rows, : len(tables)], table.fold[rows]
     of_rows = {c: effects[c][fold, codes[:, c]] for c in candidates}
     beside = np.column_stack([numeric[rows], out_of_fold_vectors(tables, codes, fold)])
-    weight = np.ones(len(rows)) if table.weight is None else table.weight[rows]
-    weight = weight / weight.sum(dtype=np.float64)
+    weight = table.weights(rows)
+    weight /= weight.sum()
     judged = [
         _judge(np.column_stack([seen[:, i] for seen in of_rows.values()]), beside, y, weight)
         for i, y in enumerate(table.target[rows].T)
@@ -114,7 +114,7 @@ def _fold_effects(tables, table, numeric, of_groups):
     """
     grouped = [of_code for of_code in of_groups if of_code is not None]
     n_codes = [t.shape[1] for t in tables] + [int(of_code.max()) + 1 for of_code in grouped]
-    weight = np.ones(table.n_rows) if table.weight is None else table.weight.astype(np.float64)
+    weight = table.weights()
     n_outputs = table.target.shape[1]
     out = [np.empty((*t.shape[:2], n_outputs), dtype=np.float32) for t in tables]
     for k in range(len(tables[0])):

@@ -13,7 +13,7 @@ from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, proces
 from sklearn.utils.validation import check_array, check_is_fitted
 
 from . import _persistence
-from ._cross_fitting import ask_body, out_of_fold_vectors, round_to_noise
+from ._cross_fitting import ask_body, ask_out_of_fold, out_of_fold_vectors, round_to_noise
 from ._deviations import Deviations, read_numbers
 from ._fit_links import fit_links
 from ._fit_network import fit_network
@@ -417,19 +417,13 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         """Contrasts of each row from the body and the tables that have not seen its label, rounded like the vectors."""
         codes, fold = fitted.columns.codes, fitted.fold
         codes = np.hstack([codes, self._encode_pairs(fitted.columns)])
-        target = Target(**self._target)
-
-        def answer(rows, k):
-            return target.contrasts(ask_body(fitted.network, codes[rows], fitted.inputs[rows], k))
-
-        out = np.empty((len(fold), target.n_outputs), dtype=np.float32)
+        network, inputs, target = fitted.network, fitted.inputs, Target(**self._target)
+        out = target.contrasts(ask_out_of_fold(network, codes, inputs, fold)).astype(np.float32)
         n_folds = int(fold.max()) + 1
         some = draw_rows(len(fold), max(1, _ANSWERS_COMPARED // n_folds))
         answers = np.empty((n_folds, len(some), target.n_outputs), dtype=np.float32)
         for k in range(n_folds):
-            rows = np.flatnonzero(fold == k)
-            out[rows] = answer(rows, k)
-            answers[k] = answer(some, k)
+            answers[k] = target.contrasts(ask_body(network, codes[some], inputs[some], k))
         return round_to_noise(out, [answers], np.arange(len(some))[:, None])
 
     def _fit(self, X, y, sample_weight, params, method, owner=None, class_weight=None):

@@ -16,7 +16,7 @@ from ._cross_fitting import assign_folds, drop_empty_folds
 from ._deviations import Deviations, learn_deviations, read_numbers
 from ._effects import append_effects
 from ._numeric import learn_scaling, scale
-from ._pairs import MIN_COUNT, Pairs, collect_pairs, learn_pairs, no_pairs
+from ._pairs import MIN_COUNT, Pairs, collect_pairs, no_pairs, pairs_by_counts
 from ._plan import (
     MAX_AUTO_COMPONENTS,
     UNKNOWN_START,
@@ -271,6 +271,26 @@ def _group_texts(wanted, vocabularies, are_auto, table):
 # -- learning it -----------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class _Crossing:
+    """What the second training has beside the vectors of the first.
+
+    Attributes
+    ----------
+    pairs : Pairs
+        Among the columns of the first, then `values`.
+    values : Values
+    table : TrainingTable
+        Its columns are those with vectors, then the pairs.
+    spec : NetworkSpec
+    """
+
+    pairs: Pairs
+    values: Values
+    table: TrainingTable
+    spec: NetworkSpec
+
+
 @dataclass
 class _Task:
     """What is trained, and on what.
@@ -284,12 +304,12 @@ class _Task:
     spec : NetworkSpec
     plans : list of one or two TrainingPlan
         Of the network and, if there may be pairs, of their effects.
-    pairs : Pairs
-        Those chosen by their counts; once the network is trained, those chosen by its residuals as well.
-    values : Values
-        Numbers that may be chosen; then those that were.
-    is_open : bool
-        Whether residuals choose.
+    counted : list of tuple of int
+        Pairs of columns that are crossed for their counts.
+    candidates : Values or None
+        Numbers that residuals may choose, beside pairs; None where they choose nothing.
+    crossing : _Crossing or None
+        What comes of that once the network is trained.
     """
 
     data: _Data
@@ -297,9 +317,9 @@ class _Task:
     table: TrainingTable
     spec: NetworkSpec
     plans: list[TrainingPlan]
-    pairs: Pairs
-    values: Values
-    is_open: bool
+    counted: list
+    candidates: Values | None
+    crossing: _Crossing | None = None
 
     @property
     def max_epochs(self):
@@ -317,7 +337,10 @@ class _Task:
     def describe(self, tables, networks):
         """The fitted attributes: `tables` are shown, `networks` are that of the vectors and, if kept, that of pairs."""
         data, network = self.data, networks[0]
-        effects = networks[1].tables[len(tables) :] if len(networks) > 1 else []
+        pairs, values, effects = no_pairs(), no_values(), []
+        if self.crossing is not None and len(networks) > 1:
+            pairs, values = self.crossing.pairs, self.crossing.values
+            effects = networks[1].tables[len(tables) :]
         return {
             **data.attributes,
             "target_type_": data.target.kind,
@@ -333,8 +356,8 @@ class _Task:
                 for shown, inner in zip(tables, network.tables)
             ],
             "_head": networks[-1].head,
-            "_values": vars(self.values if effects else no_values()),
-            "_pairs": vars(self.pairs if effects else no_pairs()),
+            "_values": vars(values),
+            "_pairs": vars(pairs),
             "_pair_effects": [_mean_table(t) for t in effects],
             "history_": network.history,
             "n_epochs_": len(network.history),
@@ -346,10 +369,11 @@ def _set_task(estimator, data, vectors, is_asked, random_state):
     table = replace(data.table, codes=append_groups(data.table.codes, vectors.of_groups))
     n_codes = [v.n_codes for v in data.attributes["_vocabularies"]]
     n_codes += [len(groups) + 1 for groups in vectors.texts if groups]
-    pairs = learn_pairs(table.codes, n_codes, count_pairs(estimator, is_asked, target.n_outputs))
+    n_counted = count_pairs(estimator, is_asked, target.n_outputs)
+    counted = pairs_by_counts(table.codes, n_codes, n_counted)
     is_judged = data.fold is not None
-    is_open = is_judged and is_asked and estimator.crossed_pairs == "auto"
-    values = learn_values(data.numeric) if is_open else no_values()
+    may_choose = is_judged and is_asked and estimator.crossed_pairs == "auto"
+    candidates = learn_values(data.numeric) if may_choose else None
     spec = NetworkSpec(
         n_codes=tuple(n_codes),
         n_components=(*vectors.widths, *vectors.group_widths),
@@ -363,9 +387,9 @@ def _set_task(estimator, data, vectors, is_asked, random_state):
         start=start_output(target, table.mean_target()),
     )
     plans = [make_plan(estimator, table.n_rows, random_state, is_judged=is_judged)]
-    if len(pairs) or (is_open and len(n_codes) + len(values) > 1):
+    if counted or (candidates is not None and len(n_codes) + len(candidates) > 1):
         plans.append(plan_of_pairs(plans[0], random_state))
-    return _Task(data, vectors, table, spec, plans, pairs, values, is_open)
+    return _Task(data, vectors, table, spec, plans, counted, candidates)
 
 
 def _train(task, on_epoch):
@@ -384,7 +408,7 @@ def _train(task, on_epoch):
     if len(task.plans) == 1 or network.interrupted:
         return [network]
     try:
-        table, spec = _cross(task, network)
+        task.crossing = _cross(task, network)
     except KeyboardInterrupt:
         warnings.warn(
             "Interrupted between two trainings; keeping the network without crossed pairs.",
@@ -392,8 +416,9 @@ def _train(task, on_epoch):
             stacklevel=2,
         )
         return [network]
-    if not len(task.pairs):
+    if task.crossing is None:
         return [network]
+    table, spec = task.crossing.table, task.crossing.spec
     on_epoch.so_far = [network]
     on_epoch.finish = partial(_finish, table=table, loss=loss, n_fixed=len(network.tables))
     of_pairs = on_epoch.finish(train(table, spec, task.plans[1], on_epoch, fixed=network.tables))
@@ -401,46 +426,43 @@ def _train(task, on_epoch):
 
 
 def _cross(task, network):
-    """Settle the pairs of a task, now that residuals can tell.
+    """Settle what is crossed, now that residuals can tell.
 
     Returns
     -------
-    table : TrainingTable
-        Its columns are those of the network, then the pairs.
-    spec : NetworkSpec
-        Of the network on that.
+    crossing : _Crossing or None
+        None if nothing is.
     """
-    spec, numeric = task.spec, task.data.numeric
+    spec, numeric, values = task.spec, task.data.numeric, task.candidates
     chosen = []
-    if task.is_open:
-        chosen = choose_pairs(network, task.table, numeric, task.values, spec)
+    if values is not None:
+        chosen = choose_pairs(network, task.table, numeric, values, spec)
+    counted = [pair for pair in task.counted if pair not in chosen]
+    if not counted and not chosen:
+        return None
     first = len(spec.n_codes)  # of the values
     used = sorted({c for pair in chosen for c in pair if c >= first})
+    values = values.only([c - first for c in used]) if used else no_values()
     place = {c: first + i for i, c in enumerate(used)}
     chosen = [tuple(place.get(c, c) for c in pair) for pair in chosen]
-    task.values = task.values.only([c - first for c in used])
-    codes = np.hstack([task.table.codes, task.values.encode(numeric)])
-    counted = [pair for pair in zip(task.pairs.left, task.pairs.right) if pair not in chosen]
-    task.pairs = collect_pairs(
-        codes,
-        [*spec.n_codes, *task.values.n_codes],
-        counted + chosen,
-        [MIN_COUNT] * len(counted) + [1] * len(chosen),
+    codes = np.hstack([task.table.codes, values.encode(numeric)])
+    min_counts = [MIN_COUNT] * len(counted) + [1] * len(chosen)
+    pairs = collect_pairs(codes, [*spec.n_codes, *values.n_codes], counted + chosen, min_counts)
+    n_codes, n_directions = pairs.n_codes, task.data.target.n_directions
+    widths = [1] * len(counted)
+    widths += [auto_components(n - 1, n_directions) for n in n_codes[len(counted) :]]
+    own = network.tables
+    return _Crossing(
+        pairs,
+        values,
+        replace(task.table, codes=np.hstack([codes[:, : len(own)], pairs.encode(codes)])),
+        replace(
+            spec,
+            n_codes=(*(t.shape[1] for t in own), *n_codes),
+            n_components=(*(t.shape[2] for t in own), *widths),
+            unknown_start=(*[0.0] * (len(own) + len(counted)), *[UNKNOWN_START] * len(chosen)),
+        ),
     )
-    n_codes = task.pairs.n_codes
-    n_directions = task.data.target.n_directions
-    widths = [auto_components(n - 1, n_directions) for n in n_codes[len(counted) :]]
-    tables = network.tables
-    table = replace(
-        task.table, codes=np.hstack([codes[:, : len(tables)], task.pairs.encode(codes)])
-    )
-    spec = replace(
-        spec,
-        n_codes=(*(t.shape[1] for t in tables), *n_codes),
-        n_components=(*(t.shape[2] for t in tables), *[1] * len(counted), *widths),
-        unknown_start=(*[0.0] * (len(tables) + len(counted)), *[UNKNOWN_START] * len(chosen)),
-    )
-    return table, spec
 
 
 def _drop_noise(networks):

@@ -10,7 +10,7 @@ from itertools import combinations
 
 import numpy as np
 
-from ._rows import some_rows
+from ._rows import most_frequent, some_rows
 
 MAX_PAIRS = 64
 MAX_COMBINATIONS = 1 << 18  # of one pair, the most frequent ones
@@ -83,8 +83,8 @@ class Pairs:
         return out
 
 
-def learn_pairs(codes, n_codes, max_pairs=MAX_PAIRS):
-    """Choose pairs of columns by their counts, and their combinations.
+def pairs_by_counts(codes, n_codes, max_pairs=MAX_PAIRS):
+    """Choose pairs of columns by their counts.
 
     Parameters
     ----------
@@ -97,14 +97,12 @@ def learn_pairs(codes, n_codes, max_pairs=MAX_PAIRS):
 
     Returns
     -------
-    pairs : Pairs
+    chosen : list of tuple of int
+        Positions of the columns of each pair.
     """
     max_pairs = min(max_pairs, MAX_CELLS // max(1, len(codes)))
-    if not max_pairs:
-        return no_pairs()
-    sizes = find_pairs(codes, n_codes)
-    chosen = sorted(sorted(sizes, key=lambda pair: (-sizes[pair], pair))[:max_pairs])
-    return collect_pairs(codes, n_codes, chosen, [MIN_COUNT] * len(chosen))
+    sizes = find_pairs(codes, n_codes) if max_pairs else {}
+    return sorted(sorted(sizes, key=lambda pair: (-sizes[pair], pair))[:max_pairs])
 
 
 def find_pairs(codes, n_codes):
@@ -162,7 +160,7 @@ def collect_pairs(codes, n_codes, chosen, min_counts):
         own, counts = _count(codes, i, j, n_codes)
         own, counts = own[counts >= least], counts[counts >= least]
         if len(own) > MAX_COMBINATIONS:
-            own = np.sort(own[np.argsort(-counts, kind="stable")[:MAX_COMBINATIONS]])
+            own = own[most_frequent(counts, MAX_COMBINATIONS)]
         keys.append(own + first)
     start = np.cumsum([0, *(len(k) for k in keys)])
     keys = np.concatenate([*keys, np.empty(0, np.int64)])
@@ -175,9 +173,14 @@ def no_pairs():
     return Pairs(none, none, none, none, np.zeros(1, np.int64), none)
 
 
+def combine(codes, i, j, n_codes):
+    """The combination of two columns in each row, ``left code * n_right + right code``, int64."""
+    return codes[:, i] * np.int64(n_codes[j]) + codes[:, j]
+
+
 def _count(codes, i, j, n_codes):
-    """Distinct combinations of two columns, ``left code * n_right + right code``, and their counts."""
-    keys = codes[:, i] * np.int64(n_codes[j]) + codes[:, j]
+    """Distinct combinations of two columns, and their counts."""
+    keys = combine(codes, i, j, n_codes)
     n_possible = n_codes[i] * n_codes[j]
     if n_possible <= 4 * len(keys):  # counting into an array beats sorting
         counts = np.bincount(keys, minlength=n_possible)

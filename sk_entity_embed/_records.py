@@ -59,6 +59,12 @@ class TrainingTable:
         """Number of rows."""
         return len(self.codes)
 
+    def weights(self, rows=slice(None)):
+        """Weights of some rows, or of all, float64; 1 where all rows count alike."""
+        if self.weight is None:
+            return np.ones(len(self.target[rows]))
+        return self.weight[rows].astype(np.float64)
+
     def mean_target(self):
         """Weighted mean of the target, shape (n_outputs,), float64."""
         # Not np.average: single precision counts no further than 2**24 rows.

@@ -2,19 +2,18 @@
 
 import numpy as np
 
-from ._cross_fitting import ask_body
-from ._pairs import MAX_CELLS, find_pairs
+from ._cross_fitting import ask_out_of_fold
+from ._pairs import MAX_CELLS, combine, find_pairs
 from ._rows import draw_rows
-from ._target import MEANS
+from ._target import mean_of
 
 # Share of the squared residuals that effects must take off rows of other folds. Chance makes these larger.
 LEAST_GAIN = 0.002
 # And standard errors by which effects must go with residuals, at least; more where more pairs are tried.
 LEAST_Z = 2.0
 PRIOR_ROWS = 10.0  # the mean residual of so many rows is halved
-MIN_SINGLES = (
-    10  # values of a number; fewer are left to waves and lines, unless beside another column
-)
+# Values of a number. Fewer are left to waves and lines, unless beside another column.
+MIN_SINGLES = 10
 MAX_CHOSEN = 16
 N_JUDGED = 1 << 17  # rows that tell, at most
 _LARGEST = 1 << 26  # rows times outputs times pairs that are tried
@@ -74,27 +73,22 @@ def _key(codes, n_codes, i, j):
     """The combination of two columns in each row, as small integers."""
     if i == j:
         return codes[:, i]
-    key = codes[:, i] * np.int64(n_codes[j]) + codes[:, j]
-    return np.unique(key, return_inverse=True)[1].astype(np.int32)  # thousands of pairs may be held
+    key = np.unique(combine(codes, i, j, n_codes), return_inverse=True)[1]
+    return key.astype(np.int32)  # thousands of pairs may be held
 
 
 class _Residuals:
     """What is left to explain of the target in some rows: minus the gradient of the loss by the raw outputs."""
 
     def __init__(self, network, table, rows, spec):
-        target, fold = table.target[rows], table.fold[rows]
-        self.values = np.empty(target.shape)
-        for k in np.unique(fold):
-            own = np.flatnonzero(fold == k)
-            raw = ask_body(network, table.codes[rows[own]], table.numeric[rows[own]], k)
-            if spec.loss == "quantile":
-                self.values[own] = spec.quantile - (target[own] < raw)
-            else:
-                self.values[own] = target[own] - MEANS.get(spec.loss, np.asarray)(raw)
-        self.fold, self.n_folds = fold, int(fold.max()) + 1
-        self.weight = (
-            np.ones(len(rows)) if table.weight is None else table.weight[rows].astype(float)
-        )
+        target, self.fold = table.target[rows], table.fold[rows]
+        self.n_folds = int(self.fold.max()) + 1
+        self.weight = table.weights(rows)
+        raw = ask_out_of_fold(network, table.codes[rows], table.numeric[rows], self.fold)
+        if spec.loss == "quantile":
+            self.values = spec.quantile - (target < raw)
+        else:
+            self.values = target - mean_of(spec.loss)(raw)
 
     def choose(self, keys, at_most):
         """Choose keys greedily, and take off what they explain.

@@ -1,4 +1,4 @@
-"""A few rows that stand for all."""
+"""A few that stand for all: of rows, and of what is counted."""
 
 import numpy as np
 
@@ -30,3 +30,8 @@ def draw_by_weight(rng, n_rows, weight, n):
 def some_rows(array, at_most):
     """The rows of an array or tensor that `draw_rows` names; the array itself, not a copy, if that is all."""
     return array if len(array) <= at_most else array[draw_rows(len(array), at_most)]
+
+
+def most_frequent(counts, at_most):
+    """Positions of the largest counts, of equal ones the first, sorted."""
+    return np.sort(np.argsort(-counts, kind="stable")[:at_most])

@@ -17,7 +17,7 @@ from ._native import is_missing
 _MOST_DEVIATIONS = 2.0
 _MANY_CLASSES = 50  # numeric labels from which a warning asks whether they are amounts
 # Of each loss whose raw outputs are not means themselves, the means that they stand for.
-MEANS = {
+_MEANS = {
     "log_loss": special.expit,
     "cross_entropy": partial(special.softmax, axis=1),
     "poisson": np.exp,
@@ -36,6 +36,11 @@ _LOSSES = {
     "multiclass": ("cross_entropy",),
     "multilabel": ("log_loss",),
 }
+
+
+def mean_of(loss):
+    """The function from raw outputs, of shape (n_rows, n_outputs), to the means that they stand for under a loss."""
+    return _MEANS.get(loss, np.asarray)
 
 
 @dataclass(frozen=True)
@@ -82,17 +87,11 @@ class Target:
         prediction : ndarray
             Multilabel: the probability of each label.
         """
-        raw = np.asarray(raw, dtype=np.float64)
+        means = mean_of(self.loss)(np.asarray(raw, dtype=np.float64))
         if self.kind == "continuous":
-            if self.loss == "poisson":
-                prediction = np.exp(raw) * self.scale
-            else:
-                prediction = raw * self.scale + self.mean
+            prediction = means * self.scale + self.mean
             return prediction[:, 0] if self.one_dimensional else prediction
-        if self.kind == "multiclass":
-            return special.softmax(raw, axis=1)
-        positive = special.expit(raw)
-        return np.hstack([1 - positive, positive]) if self.kind == "binary" else positive
+        return np.hstack([1 - means, means]) if self.kind == "binary" else means
 
     def contrasts(self, raw):
         """Raw outputs that compare from row to row: those of several classes less their mean, others as they are."""

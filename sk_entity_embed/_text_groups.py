@@ -6,6 +6,7 @@ import numpy as np
 from scipy.sparse import csr_matrix, vstack
 
 from ._native import is_missing
+from ._rows import most_frequent
 
 MIN_TEXTS = 20  # categories that are worth grouping
 MAX_COMPARED = 10_000  # categories among which groups are found, the commonest ones
@@ -111,7 +112,7 @@ def learn_text_groups(categories, counts, tells=None):
     if not (is_text[:-1].all() and (is_text[-1] or is_missing(categories[-1]))):
         return None
     places = np.flatnonzero(is_text)
-    common = np.sort(places[np.argsort(-counts[places], kind="stable")[:MAX_COMPARED]])
+    common = places[most_frequent(counts[places], MAX_COMPARED)]
     groups = _find_groups(categories[common])
     if groups is None:
         return None
@@ -181,7 +182,7 @@ def tell_apart(groups, codes, table):
     answer : bool
     """
     n_groups, n_codes = len(groups), len(groups.of_category) + 1
-    weight = np.ones(len(codes)) if table.weight is None else table.weight.astype(float)
+    weight = table.weights()
     mass = np.bincount(codes, weight, minlength=n_codes)[1:]
     is_used = (mass > 0) & (groups.of_category >= 0)
     if not is_used.any():

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ._rows import most_frequent
+
 # What makes values worth a look: so many that recur, in such a share of the rows.
 MIN_VALUES, MIN_COUNT, MIN_COVERAGE = 2, 2, 0.2
 MAX_VALUES = 1 << 18  # of a number, the most frequent ones
@@ -92,7 +94,7 @@ def learn_values(numeric):
         if recurs.sum() < MIN_VALUES or counts[recurs].sum() < MIN_COVERAGE * len(numeric):
             continue
         if len(known) > MAX_VALUES:
-            known = known[np.sort(np.argsort(-counts, kind="stable")[:MAX_VALUES])]
+            known = known[most_frequent(counts, MAX_VALUES)]
         numbers.append(j)
         all_known.append(known)
     return Values(np.array(numbers, dtype=np.int64), all_known)

@@ -12,12 +12,18 @@ from sk_entity_embed import (
     EntityEmbeddingRegressor,
     _pairs,
 )
-from sk_entity_embed._pairs import learn_pairs
+from sk_entity_embed._pairs import MIN_COUNT, collect_pairs, pairs_by_counts
 
 
 def make_codes(n_rows=400, sizes=(5, 7, 3), seed=0):
     rng = np.random.default_rng(seed)
     return np.column_stack([rng.integers(1, n + 1, n_rows) for n in sizes]).astype(np.int32)
+
+
+def learn_pairs(codes, n_codes, **most):
+    """The pairs that counts choose, with their combinations."""
+    chosen = pairs_by_counts(codes, n_codes, **most)
+    return collect_pairs(codes, n_codes, chosen, [MIN_COUNT] * len(chosen))
 
 
 def test_a_combination_has_one_code():
