@@ -167,7 +167,8 @@ def round_to_noise(vectors, tables, codes):
         From `out_of_fold_vectors`.
     tables : list of ndarray of shape (n_folds, n_codes, n_components)
         One per column; further ones count for nothing.
-    codes : ndarray of shape (n_rows, n_columns)
+    codes : ndarray of shape (n_trained, n_columns)
+        Of the rows that were trained on, by which the noise is told.
 
     Returns
     -------

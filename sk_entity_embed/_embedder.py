@@ -25,7 +25,7 @@ from ._pairs import Pairs
 from ._reading import output_names, read_columns, refuse_repeated
 from ._recommend import EntityColumn, kneighbors, most_similar, new_column, read_new, rows_of
 from ._records import Columns
-from ._rows import draw_rows
+from ._rows import some_rows
 from ._target import Target, plain_labels
 from ._text_groups import TextGroups, append_groups
 from ._validation import (
@@ -408,7 +408,8 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
             return self._assemble(columns)
         codes, fold = columns.codes, fitted.fold
         vectors = out_of_fold_vectors(fitted.tables, codes, fold)
-        out = np.hstack([round_to_noise(vectors, fitted.tables, codes), columns.numeric])
+        rounded = round_to_noise(vectors, fitted.tables, codes[fitted.trained])
+        out = np.hstack([rounded, columns.numeric])
         if not self.add_prediction:
             return out
         return self._append(out, self._answer_out_of_fold(fitted))
@@ -420,7 +421,8 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         network, inputs, target = fitted.network, fitted.inputs, Target(**self._target)
         out = target.contrasts(ask_out_of_fold(network, codes, inputs, fold)).astype(np.float32)
         n_folds = int(fold.max()) + 1
-        some = draw_rows(len(fold), max(1, _ANSWERS_COMPARED // n_folds))
+        trained = np.arange(len(fold))[fitted.trained]
+        some = some_rows(trained, max(1, _ANSWERS_COMPARED // n_folds))
         answers = np.empty((n_folds, len(some), target.n_outputs), dtype=np.float32)
         for k in range(n_folds):
             answers[k] = target.contrasts(ask_body(network, codes[some], inputs[some], k))

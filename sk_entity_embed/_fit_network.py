@@ -79,6 +79,7 @@ def fit_network(estimator, X, y, sample_weight, split_params, owner=None, class_
         columns=data.columns,
         inputs=data.inputs,
         fold=data.fold,
+        trained=data.trained,
         network=networks[-1],
         tables=tables,
         attributes=task.describe(tables, networks),
@@ -111,6 +112,8 @@ class _Data:
         The numbers of all rows as the network reads them.
     fold : ndarray of shape (n_rows,) or None
         Of all rows; None if there are not two with something to train on.
+    trained : slice or ndarray of shape (n_used,), int64
+        The rows to train on among all.
     """
 
     columns: Columns
@@ -122,6 +125,7 @@ class _Data:
     numeric: np.ndarray
     inputs: np.ndarray
     fold: np.ndarray | None
+    trained: slice | np.ndarray
 
     @property
     def n_categories(self):
@@ -175,7 +179,9 @@ def _read(estimator, X, y, sample_weight, class_weight, split_params, random_sta
     if len(inputs) < len(columns.codes):  # rows without weight are new ones
         inputs = read_numbers(columns, scaling, deviations)
         inputs[used] = table.numeric
-    return _Data(columns, attributes, target, table, scaling, deviations, numeric, inputs, fold)
+    return _Data(
+        columns, attributes, target, table, scaling, deviations, numeric, inputs, fold, used
+    )
 
 
 # -- what there is to learn ------------------------------------------------------------------------

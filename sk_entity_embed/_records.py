@@ -150,6 +150,8 @@ class Fitted:
     inputs : ndarray of shape (n_rows, n_inputs), float32, or None
         The numbers as the network reads them.
     fold : ndarray of shape (n_rows,) or None
+    trained : slice or ndarray of shape (n_trained,), int64
+        The rows that were trained on, those of some weight.
     network : TrainedNetwork or None
     tables : list of ndarray of shape (n_tables, n_codes, n_components) or None
         The vectors as `transform` gives them; the network reads those of its own.
@@ -160,6 +162,7 @@ class Fitted:
     columns: Columns
     inputs: np.ndarray | None = None
     fold: np.ndarray | None = None
+    trained: slice | np.ndarray = field(default_factory=lambda: slice(None))
     network: object = None
     tables: list | None = None
     attributes: dict = field(default_factory=dict)

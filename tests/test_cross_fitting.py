@@ -356,6 +356,23 @@ def test_a_fold_of_weight_zero_is_no_fold():
     assert len(out) == 60
 
 
+@pytest.mark.parametrize("add_prediction", [False, True])
+def test_rows_of_no_weight_do_not_tell_what_is_noise(add_prediction):
+    """What comes of the other rows is the same bits with them and without."""
+    X, y = make_shops(300, missing=False)
+    more = X[X.iloc[:, 0] == X.iloc[0, 0]]  # all of one shop
+    fold = np.arange(300 + len(more)) % 3
+    outs = []
+    for n in (300, len(fold)):
+        cv = [(np.flatnonzero(fold[:n] != k), np.flatnonzero(fold[:n] == k)) for k in range(3)]
+        embedder = EntityEmbedder(**QUICK, cv=cv, add_prediction=add_prediction)
+        weight = (np.arange(n) < 300).astype(float)
+        y_all = np.concatenate([y, np.repeat(y[:1], len(more))])
+        out = embedder.fit_transform(pd.concat([X, more])[:n], y_all[:n], sample_weight=weight)
+        outs.append(np.asarray(out)[:300])
+    np.testing.assert_array_equal(*outs)
+
+
 @pytest.mark.parametrize("method", ["fit", "fit_transform"])
 def test_groups_are_routed_to_the_splitter(method):
     """With metadata routing, GroupKFold keeps the rows of a group in one fold."""
