@@ -281,25 +281,24 @@ def our_model_without_texts(split):
 
 def our_model_without_deviations(split):
     """Our predictor with numbers as they are: what is it worth to tell them by their category's mean?"""
-    return _with_other_steps(split, learn_deviations=lambda *_: no_deviations())
+    return _with_other_steps(split, "_fit_network", learn_deviations=lambda *_: no_deviations())
 
 
 def our_model_without_chosen_pairs(split):
     """Our predictor with pairs by their counts alone: what are pairs and values that residuals choose worth?"""
-    return _with_other_steps(split, choose_pairs=lambda *_: [])
+    return _with_other_steps(split, "_trainings", choose_pairs=lambda *_: [])
 
 
 def our_raw_model(split):
     """Our predictor with probabilities as the network has them: what is calibration worth?"""
-    return _with_other_steps(
-        split, calibrate=lambda network, *_: network, balance=lambda network, *_: network
-    )
+    as_it_is = {"calibrate": lambda network, *_: network, "balance": lambda network, *_: network}
+    return _with_other_steps(split, "_trainings", **as_it_is)
 
 
-def _with_other_steps(split, **steps):
-    """Our predictor, some steps of whose fit are replaced."""
+def _with_other_steps(split, file, **steps):
+    """Our predictor, some steps of whose fit, as `file` has them, are replaced."""
     model, *tables = our_model(split)
-    model.fit = mock.patch.multiple("sk_entity_embed._fit_network", **steps)(model.fit)
+    model.fit = mock.patch.multiple(f"sk_entity_embed.{file}", **steps)(model.fit)
     return model, *tables
 
 

@@ -12,8 +12,9 @@ class EpochCallbacks:
         X, y, sample_weight = data
         metadata = None if sample_weight is None else {"sample_weight": sample_weight}
         self.data = {"X": X, "y": y, "metadata": metadata}
-        self.so_far = []  # networks trained before the present one
-        self.finish = None  # what turns the present one into one that the estimator can keep
+        self.finish = lambda exported: (
+            exported
+        )  # turns what a training exports into what `describe` takes
 
     def __enter__(self):
         self.context = self.estimator._init_callback_context(max_subtasks=self.max_epochs)
@@ -32,8 +33,7 @@ class EpochCallbacks:
         epoch = self.epoch or self.begin()  # some solvers tell of an epoch only when it is done
         attributes = None
         if export is not None and self.describe is not None:
-            finish = self.finish or (lambda network: network)
-            attributes = lambda: self.describe(*self.so_far, finish(export()))  # noqa: E731  made only if a callback wants it
+            attributes = lambda: self.describe(self.finish(export()))  # noqa: E731  made only if a callback wants it
         self.epoch = None
         return epoch.call_on_fit_task_end(
             estimator=self.estimator, reconstruction_attributes=attributes, **self.data

@@ -1,25 +1,20 @@
 """A fit to a target, ``interaction="mlp"``, as a list of steps."""
 
 import copy
-import warnings
 from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
-from ._alignment import turn_back
-from ._calibration import balance, calibrate
 from ._callbacks import EpochCallbacks
 from ._cross_fitting import assign_folds, drop_empty_folds
 from ._deviations import Deviations, learn_deviations, read_numbers
 from ._effects import append_effects
 from ._numeric import learn_scaling, scale
-from ._pairs import MIN_COUNT, Pairs, collect_pairs, no_pairs, pairs_by_counts
+from ._pairs import no_pairs, pairs_by_counts
 from ._plan import (
     MAX_AUTO_COMPONENTS,
-    UNKNOWN_START,
     auto_components,
     count_pairs,
     draw_validation,
@@ -37,12 +32,12 @@ from ._reading import (
     read_weights,
     refuse_repeated,
 )
-from ._records import Columns, Fitted, NetworkSpec, TrainingPlan, TrainingTable
-from ._residuals import choose_pairs
+from ._records import Columns, Fitted, NetworkSpec, TrainingTable
 from ._responses import express
 from ._target import Target, read_target, start_output
-from ._text_groups import append_groups, join_columns, learn_text_groups, tell_apart
-from ._values import Values, learn_values, no_values
+from ._text_groups import append_groups, learn_text_groups, tell_apart
+from ._trainings import Task, train_all
+from ._values import learn_values, no_values
 
 
 def fit_network(estimator, X, y, sample_weight, split_params, owner=None, class_weight=None):
@@ -58,31 +53,30 @@ def fit_network(estimator, X, y, sample_weight, split_params, owner=None, class_
     random_state = check_random_state(estimator.random_state)
     data = _read(estimator, X, y, sample_weight, class_weight, split_params, random_state)
     vectors = _choose_vectors(estimator, data, is_predictor=owner is not None)
-    is_asked = estimator.add_prediction or owner is not None
-    task = _set_task(estimator, data, vectors, is_asked, random_state)
+    task = _set_task(estimator, data, vectors, random_state, is_predictor=owner is not None)
     owner = owner or estimator
 
-    def describe_owner(*networks):
+    def describe_owner(learned):
         embedder = copy.copy(estimator)
         # A predictor is asked for predictions, which need no other vectors than the network's.
-        tables = task.show(networks[0]) if owner is estimator else networks[0].tables
-        embedder.__dict__.update(task.describe(tables, networks), _cache={})
+        tables = learned.network.tables
+        if task.for_vectors:
+            tables = _show(data, vectors, task, learned.network)
+        embedder.__dict__.update(_describe(data, vectors, tables, learned), _cache={})
         return owner._fitted_attributes(embedder)
 
     seen = (X, y, sample_weight)
     with EpochCallbacks(owner, describe_owner, task.max_epochs, seen) as on_epoch:
-        networks = _train(task, on_epoch)
-    if estimator.crossed_pairs == "auto":
-        networks = _drop_noise(networks)
-    tables = task.show(networks[0])
+        learned = train_all(task, on_epoch)
+    tables = _show(data, vectors, task, learned.network)
     return Fitted(
         columns=data.columns,
         inputs=data.inputs,
         fold=data.fold,
         trained=data.trained,
-        network=networks[-1],
+        network=learned.predicting,
         tables=tables,
-        attributes=task.describe(tables, networks),
+        attributes=_describe(data, vectors, tables, learned),
     )
 
 
@@ -274,104 +268,8 @@ def _group_texts(wanted, vocabularies, are_auto, table):
     return texts
 
 
-# -- learning it -----------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Crossing:
-    """What the second training has beside the vectors of the first.
-
-    Attributes
-    ----------
-    pairs : Pairs
-        Among the columns of the first, then `values`.
-    values : Values
-    table : TrainingTable
-        Its columns are those with vectors, then the pairs.
-    spec : NetworkSpec
-    """
-
-    pairs: Pairs
-    values: Values
-    table: TrainingTable
-    spec: NetworkSpec
-
-
-@dataclass
-class _Task:
-    """What is trained, and on what.
-
-    Attributes
-    ----------
-    data : _Data
-    vectors : _Vectors
-    table : TrainingTable
-        Of `data`, with further columns for the groups of texts.
-    spec : NetworkSpec
-    plans : list of one or two TrainingPlan
-        Of the network and, if there may be pairs, of their effects.
-    counted : list of tuple of int
-        Pairs of columns that are crossed for their counts.
-    candidates : Values or None
-        Numbers that residuals may choose, beside pairs; None where they choose nothing.
-    crossing : _Crossing or None
-        What comes of that once the network is trained.
-    """
-
-    data: _Data
-    vectors: _Vectors
-    table: TrainingTable
-    spec: NetworkSpec
-    plans: list[TrainingPlan]
-    counted: list
-    candidates: Values | None
-    crossing: _Crossing | None = None
-
-    @property
-    def max_epochs(self):
-        """Most epochs of all trainings together."""
-        return sum(plan.max_epochs << plan.n_doublings for plan in self.plans)
-
-    def show(self, network):
-        """The vectors as `transform` gives them, arrays of shape (n_tables, n_codes, n_components)."""
-        vectors, loss = self.vectors, self.spec.loss
-        tables = express(network, self.table, vectors.most, loss=loss, plan=self.plans[0])
-        return append_effects(
-            tables, self.table, self.data.numeric, vectors.of_groups, vectors.widest, loss
-        )
-
-    def describe(self, tables, networks):
-        """The fitted attributes: `tables` are shown, `networks` are that of the vectors and, if kept, that of pairs."""
-        data, network = self.data, networks[0]
-        pairs, values, effects = no_pairs(), no_values(), []
-        if self.crossing is not None and len(networks) > 1:
-            pairs, values = self.crossing.pairs, self.crossing.values
-            effects = networks[1].tables[len(tables) :]
-        return {
-            **data.attributes,
-            "target_type_": data.target.kind,
-            "classes_": data.target.classes,
-            "_target": vars(data.target),
-            "_scaling": data.scaling,
-            "_deviations": vars(data.deviations),
-            "_texts": [groups and vars(groups) for groups in self.vectors.texts],
-            **_name_vectors([_mean_table(t) for t in tables], data.n_categories),
-            "n_components_": [t.shape[2] for t in tables],
-            "_inner_tables": [
-                None if shown is inner else _mean_table(inner)
-                for shown, inner in zip(tables, network.tables)
-            ],
-            "_head": networks[-1].head,
-            "_values": vars(values),
-            "_pairs": vars(pairs),
-            "_pair_effects": [_mean_table(t) for t in effects],
-            "history_": network.history,
-            "n_epochs_": len(network.history),
-        }
-
-
-def _set_task(estimator, data, vectors, is_asked, random_state):
-    target = data.target
+def _set_task(estimator, data, vectors, random_state, is_predictor):
+    target, is_asked = data.target, is_predictor or estimator.add_prediction
     table = replace(data.table, codes=append_groups(data.table.codes, vectors.of_groups))
     n_codes = [v.n_codes for v in data.attributes["_vocabularies"]]
     n_codes += [len(groups) + 1 for groups in vectors.texts if groups]
@@ -395,100 +293,57 @@ def _set_task(estimator, data, vectors, is_asked, random_state):
     plans = [make_plan(estimator, table.n_rows, random_state, is_judged=is_judged)]
     if counted or (candidates is not None and len(n_codes) + len(candidates) > 1):
         plans.append(plan_of_pairs(plans[0], random_state))
-    return _Task(data, vectors, table, spec, plans, counted, candidates)
-
-
-def _train(task, on_epoch):
-    """Train the network and, with pairs, a second one that has their effects besides the vectors of the first.
-
-    Returns
-    -------
-    networks : list of one or two TrainedNetwork
-        One only if the training was interrupted: a half trained second one would be worse.
-    """
-    from ._torch import train  # imported here: only fit needs torch
-
-    loss = task.spec.loss
-    on_epoch.finish = partial(_finish, table=task.table, loss=loss, texts=task.vectors.texts)
-    network = on_epoch.finish(train(task.table, task.spec, task.plans[0], on_epoch))
-    if len(task.plans) == 1 or network.interrupted:
-        return [network]
-    try:
-        task.crossing = _cross(task, network)
-    except KeyboardInterrupt:
-        warnings.warn(
-            "Interrupted between two trainings; keeping the network without crossed pairs.",
-            ConvergenceWarning,
-            stacklevel=2,
-        )
-        return [network]
-    if task.crossing is None:
-        return [network]
-    table, spec = task.crossing.table, task.crossing.spec
-    on_epoch.so_far = [network]
-    on_epoch.finish = partial(_finish, table=table, loss=loss, n_fixed=len(network.tables))
-    of_pairs = on_epoch.finish(train(table, spec, task.plans[1], on_epoch, fixed=network.tables))
-    return [network] if of_pairs.interrupted else [network, of_pairs]
-
-
-def _cross(task, network):
-    """Settle what is crossed, now that residuals can tell.
-
-    Returns
-    -------
-    crossing : _Crossing or None
-        None if nothing is.
-    """
-    spec, numeric, values = task.spec, task.data.numeric, task.candidates
-    chosen = []
-    if values is not None:
-        chosen = choose_pairs(network, task.table, numeric, values, spec)
-    counted = [pair for pair in task.counted if pair not in chosen]
-    if not counted and not chosen:
-        return None
-    first = len(spec.n_codes)  # of the values
-    used = sorted({c for pair in chosen for c in pair if c >= first})
-    values = values.only([c - first for c in used]) if used else no_values()
-    place = {c: first + i for i, c in enumerate(used)}
-    chosen = [tuple(place.get(c, c) for c in pair) for pair in chosen]
-    codes = np.hstack([task.table.codes, values.encode(numeric)])
-    min_counts = [MIN_COUNT] * len(counted) + [1] * len(chosen)
-    pairs = collect_pairs(codes, [*spec.n_codes, *values.n_codes], counted + chosen, min_counts)
-    n_codes, n_directions = pairs.n_codes, task.data.target.n_directions
-    widths = [1] * len(counted)
-    widths += [auto_components(n - 1, n_directions) for n in n_codes[len(counted) :]]
-    own = network.tables
-    return _Crossing(
-        pairs,
-        values,
-        replace(task.table, codes=np.hstack([codes[:, : len(own)], pairs.encode(codes)])),
-        replace(
-            spec,
-            n_codes=(*(t.shape[1] for t in own), *n_codes),
-            n_components=(*(t.shape[2] for t in own), *widths),
-            unknown_start=(*[0.0] * (len(own) + len(counted)), *[UNKNOWN_START] * len(chosen)),
-        ),
+    return Task(
+        table=table,
+        numeric=data.numeric,
+        texts=vectors.texts,
+        spec=spec,
+        plans=plans,
+        counted=counted,
+        candidates=candidates,
+        n_directions=target.n_directions,
+        for_vectors=not is_predictor,
     )
 
 
-def _drop_noise(networks):
-    """Without that of pairs, if rows out of their folds say that what these tell beyond the vectors is noise."""
-    losses = [network.validation_loss for network in networks]
-    return networks[:1] if losses[-1] > losses[0] else networks
+# -- what was learned ------------------------------------------------------------------------------
 
 
-def _finish(network, table, loss, texts=None, n_fixed=0):
-    """What is done to a network after its training, and to what callbacks see of it.
+def _show(data, vectors, task, network):
+    """The vectors as `transform` gives them, arrays of shape (n_tables, n_codes, n_components)."""
+    loss = task.spec.loss
+    tables = express(network, task.table, vectors.most, loss=loss, plan=task.plans[0])
+    return append_effects(tables, task.table, data.numeric, vectors.of_groups, vectors.widest, loss)
 
-    `texts` are those of the columns that further ones of `table` hold the groups of; `n_fixed` tables were not trained.
-    """
-    if table.fold is not None:
-        network = turn_back(network, table.codes, n_fixed)
-    if texts is not None:
-        network = join_columns(network, texts)
-    if table.fold is not None and loss in ("log_loss", "cross_entropy"):
-        network = calibrate(network, table, loss)
-    return balance(network, table, loss)
+
+def _describe(data, vectors, tables, learned):
+    """The fitted attributes; `tables` are the vectors as they are shown."""
+    network, predicting = learned.network, learned.predicting
+    pairs, values = no_pairs(), no_values()
+    if learned.crossing is not None:
+        pairs, values = learned.crossing.pairs, learned.crossing.values
+    inner, effects = predicting.tables[: len(tables)], predicting.tables[len(tables) :]
+    return {
+        **data.attributes,
+        "target_type_": data.target.kind,
+        "classes_": data.target.classes,
+        "_target": vars(data.target),
+        "_scaling": data.scaling,
+        "_deviations": vars(data.deviations),
+        "_texts": [groups and vars(groups) for groups in vectors.texts],
+        **_name_vectors([_mean_table(t) for t in tables], data.n_categories),
+        "n_components_": [t.shape[2] for t in tables],
+        "_inner_tables": [
+            None if shown is own or np.array_equal(shown, own) else _mean_table(own)
+            for shown, own in zip(tables, inner)
+        ],
+        "_head": predicting.head,
+        "_values": vars(values),
+        "_pairs": vars(pairs),
+        "_pair_effects": [_mean_table(t) for t in effects],
+        "history_": network.history,
+        "n_epochs_": len(network.history),
+    }
 
 
 def _mean_table(fold_tables):

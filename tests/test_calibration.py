@@ -12,7 +12,7 @@ from sk_entity_embed import (
     EntityEmbeddingClassifier,
     EntityEmbeddingRegressor,
     _calibration,
-    _fit_network,
+    _trainings,
 )
 from sk_entity_embed._calibration import balance, calibrate
 from sk_entity_embed._cross_fitting import ask_body
@@ -137,7 +137,7 @@ def test_long_training_makes_nobody_too_sure(n_classes, monkeypatch):
         return log_loss(y[300:], model.predict_proba(X[300:]))
 
     calibrated = loss_on_new_rows()
-    monkeypatch.setattr(_fit_network, "calibrate", lambda network, *_: network)
+    monkeypatch.setattr(_trainings, "calibrate", lambda network, *_: network)
     assert calibrated < loss_on_new_rows() - 0.05
 
 

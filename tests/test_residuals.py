@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from _made import Callback
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import log_loss, r2_score, roc_auc_score
 
@@ -13,7 +14,8 @@ from sk_entity_embed import (
     EntityEmbedder,
     EntityEmbeddingClassifier,
     EntityEmbeddingRegressor,
-    _fit_network,
+    _plan,
+    _trainings,
 )
 from sk_entity_embed._records import NetworkSpec, TrainedNetwork, TrainingTable
 from sk_entity_embed._residuals import LEAST_GAIN, choose_pairs
@@ -224,7 +226,7 @@ def test_values_that_lower_no_loss_are_dropped(monkeypatch):
     """Chosen by mistake, here all of them, they have to be right out of their folds too."""
     X, _ = make_trades(n_rows=1500)
     y = X["age"].to_numpy() / 20 + np.random.default_rng(7).normal(size=1500)
-    monkeypatch.setattr(_fit_network, "choose_pairs", lambda *_: [(1, 1), (0, 1)])
+    monkeypatch.setattr(_trainings, "choose_pairs", lambda *_: [(1, 1), (0, 1)])
     embedder = EntityEmbeddingRegressor(random_state=0).fit(X, y).embedder_
     assert embedder._pair_effects == []
     assert not len(embedder._values["numbers"])
@@ -246,7 +248,7 @@ def test_only_auto_looks_for_more_than_was_asked_for(settings, monkeypatch):
     def refuse(*_):
         raise AssertionError("not to be called")
 
-    monkeypatch.setattr(_fit_network, "choose_pairs", refuse)
+    monkeypatch.setattr(_trainings, "choose_pairs", refuse)
     X, y = make_trades(n_rows=300)
     EntityEmbedder(max_epochs=2, random_state=0, **settings).fit(X, y)
 
@@ -256,10 +258,10 @@ def test_values_do_not_leak():
     X, _ = make_trades(n_rows=6000, n_trades=1500)
     y = np.random.default_rng(77).integers(0, 2, 6000)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_fit_network, "choose_pairs", lambda *_: [(1, 1), (0, 1), (1, 2)])
+        patch.setattr(_trainings, "choose_pairs", lambda *_: [(1, 1), (0, 1), (1, 2)])
         embedder = EntityEmbedder(add_prediction=True, max_epochs=10, random_state=0)
         # So that what chance taught is kept.
-        patch.setattr(_fit_network, "_drop_noise", lambda networks: networks)
+        patch.setattr(_trainings, "_best", lambda rivals: rivals[-1])
         prediction = embedder.fit_transform(X, y)[:, -1]
     assert len(embedder._pair_effects) >= 3
     assert roc_auc_score(y, prediction) == pytest.approx(0.5, abs=0.03)  # four standard errors
@@ -273,8 +275,119 @@ def test_a_search_that_is_interrupted_keeps_the_network(monkeypatch):
 
     X, y = make_trades(n_rows=300)
     plain = EntityEmbeddingRegressor(crossed_pairs=False, max_epochs=3, random_state=0).fit(X, y)
-    monkeypatch.setattr(_fit_network, "choose_pairs", interrupt)
+    monkeypatch.setattr(_trainings, "choose_pairs", interrupt)
     model = EntityEmbeddingRegressor(max_epochs=3, random_state=0)
-    with pytest.warns(ConvergenceWarning, match="without crossed pairs"):
+    with pytest.warns(ConvergenceWarning, match="looking for crossed pairs; keeping"):
         model.fit(X, y)
     np.testing.assert_array_equal(model.predict(X), plain.predict(X))
+
+
+# -- when they are looked for ----------------------------------------------------------------------
+
+
+def make_grid(n_rows=1100, seed=0):
+    """What a shop sells at each hour of its own, and nothing else."""
+    rng = np.random.default_rng(seed)
+    shop, hour = rng.integers(6, size=n_rows), rng.integers(12, size=n_rows)
+    X = pd.DataFrame({"shop": [f"shop {i}" for i in shop], "hour": hour.astype(float)})
+    y = rng.normal(size=(6, 12))[shop, hour] + 0.3 * rng.normal(size=n_rows)
+    return (X[:600], y[:600]), (X[600:], y[600:])
+
+
+@pytest.fixture
+def two_doublings(monkeypatch):
+    """Epochs double no more than twice, from 40 to 80 and 160."""
+    monkeypatch.setattr(_plan, "MAX_DOUBLINGS", 2)
+
+
+@pytest.mark.usefixtures("two_doublings")
+def test_pairs_are_found_before_the_network_learns_them_slowly():
+    """A predictor ends the doubling of epochs that is to tell it what a pair tells at once."""
+    train, (X_new, y_new) = make_grid()
+    epochs, r2 = {}, {}
+    for pairs in ("auto", False):
+        model = EntityEmbeddingRegressor(crossed_pairs=pairs, random_state=0).fit(*train)
+        epochs[pairs] = model.embedder_.n_epochs_
+        r2[pairs] = r2_score(y_new, model.predict(X_new))
+    assert epochs == {"auto": 80, False: 160}
+    assert r2["auto"] > r2[False] + 0.05
+
+
+@pytest.mark.usefixtures("two_doublings")
+def test_vectors_are_learned_to_the_end(tmp_path, monkeypatch):
+    """Where they are wanted, they are the same bits as without pairs, though the prediction be made of earlier ones."""
+    (X, y), (X_new, y_new) = make_grid()
+    predictor = EntityEmbeddingRegressor(random_state=0).fit(X, y)
+    monkeypatch.setattr(_trainings, "_best", lambda rivals: rivals[1])  # the early one
+    plain = EntityEmbedder(crossed_pairs=False, random_state=0)
+    embedder = EntityEmbedder(add_prediction=True, random_state=0)
+    own, new = embedder.fit_transform(X, y), embedder.transform(X_new)
+    np.testing.assert_array_equal(plain.fit_transform(X, y), own[:, :-1])
+    np.testing.assert_array_equal(plain.transform(X_new), new[:, :-1])
+    assert embedder.n_epochs_ == 160
+    np.testing.assert_allclose(new[:, -1], predictor.predict(X_new), rtol=1e-5, atol=1e-6)
+    assert r2_score(y, own[:, -1]) == pytest.approx(r2_score(y_new, new[:, -1]), abs=0.1)
+    embedder.save(tmp_path / "e.safetensors")
+    again = EntityEmbedder.load(tmp_path / "e.safetensors")
+    np.testing.assert_array_equal(again.transform(X_new), new)
+
+
+class _Epochs(Callback):
+    """Counts epochs, and may stop or interrupt the training in one of them."""
+
+    def __init__(self, stop_in=None, interrupt_in=None):
+        self.n, self.stop_in, self.interrupt_in = 0, stop_in, interrupt_in
+
+    def on_fit_task_end(self, estimator, context):
+        if context.task_name != "epoch":
+            return False
+        self.n += 1
+        if self.n == self.interrupt_in:
+            raise KeyboardInterrupt
+        return self.n == self.stop_in
+
+
+@pytest.mark.usefixtures("two_doublings")
+@pytest.mark.parametrize(
+    ("n_epochs", "has_pairs"),
+    [
+        (40, False),  # the first cycle
+        (50, False),  # amid the first one of the pairs
+        (60, True),  # its end
+        (70, True),  # amid the second one
+    ],
+)
+@pytest.mark.parametrize("is_interrupted", [False, True])
+def test_what_was_learned_in_time_is_kept(n_epochs, has_pairs, is_interrupted):
+    """A stop, and Ctrl-C, end all trainings; pairs serve once a cycle of theirs is whole."""
+    (X, y), (X_new, y_new) = make_grid()
+    if is_interrupted:
+        epochs = _Epochs(interrupt_in=n_epochs + 1)
+    else:
+        epochs = _Epochs(stop_in=n_epochs)
+    model = EntityEmbeddingRegressor(random_state=0).set_callbacks(epochs)
+    if is_interrupted:
+        with pytest.warns(ConvergenceWarning, match="interrupted"):
+            model.fit(X, y)
+    else:
+        model.fit(X, y)
+    assert epochs.n == n_epochs + is_interrupted
+    assert bool(model.embedder_._pair_effects) == has_pairs
+    assert (r2_score(y_new, model.predict(X_new)) > 0.6) == has_pairs
+
+
+def test_ctrl_c_in_an_early_search_keeps_the_first_cycle(monkeypatch):
+    """Nothing else is looked for or trained."""
+    (X, y), (X_new, _) = make_grid()
+    settings = {"random_state": 0}
+    first = EntityEmbeddingRegressor(crossed_pairs=False, max_epochs=40, **settings).fit(X, y)
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_trainings, "choose_pairs", interrupt)
+    model = EntityEmbeddingRegressor(**settings)
+    with pytest.warns(ConvergenceWarning, match="interrupted"):
+        model.fit(X, y)
+    assert model.embedder_.n_epochs_ == 40
+    np.testing.assert_array_equal(model.predict(X_new), first.predict(X_new))

@@ -37,7 +37,7 @@ SCALES = (1.0, 0.85, 0.7, 0.55, 0.4, 0.25)
 ROWS_AT_ONCE = 1 << 15  # rows fetched by one gather; bounds what a shuffle holds
 
 
-def train(table, spec, plan, on_epoch=None, fixed=()):
+def train(table, spec, plan, on_epoch=None, fixed=(), after_cycle=None):
     """Train the network.
 
     Parameters
@@ -50,6 +50,10 @@ def train(table, spec, plan, on_epoch=None, fixed=()):
         the training. Its method ``begin`` is called before each epoch.
     fixed : list of ndarray of shape (n_tables, n_codes, n_components)
         Tables of the first columns that are not to be learned any more.
+    after_cycle : callable or None
+        Called after each cycle of epochs that another one is to follow, with a function that gives the TrainedNetwork
+        so far and the list of validation losses after each cycle. A false result ends the training. What it does in
+        the meantime, be it a training of its own, does not change this one.
 
     Returns
     -------
@@ -65,7 +69,7 @@ def train(table, spec, plan, on_epoch=None, fixed=()):
     # A product forward and two backward, each a multiplication and an addition; honest training shows a batch twice.
     flops = 6 * plan.batch_size * min(2, spec.n_tables) * sum(a * b for a, b in pairwise(sizes))
     with enough_threads(flops), own_defaults():
-        return _Training(table, spec, plan, fixed).run(on_epoch)
+        return _Training(table, spec, plan, fixed).run(on_epoch, after_cycle)
 
 
 class _Training:
@@ -238,9 +242,10 @@ class _Training:
             for place in range(length):
                 yield length, place
 
-    def run(self, on_epoch):
+    def run(self, on_epoch, after_cycle=None):
         """All epochs; returns what they leave."""
-        waiting = 0
+        waiting, losses = 0, []
+        n_epochs = self.plan.max_epochs << self.plan.n_doublings
         try:
             for epoch, (length, place) in enumerate(self._calendar()):
                 if self.best is None and self.best_loss < math.inf:
@@ -264,10 +269,14 @@ class _Training:
                     least = LARGE_GAIN if is_late else LEAST_GAIN
                     cycle = [*self.history, record][-length:]
                     goes_on = self._judge(record) > least and promises(cycle, len(self.codes))
+                    losses.append(record["validation_loss"])
                 self.history.append(record)
                 stop = on_epoch is not None and on_epoch(record, export)
                 self.interrupted = bool(stop)
                 if stop or not goes_on:
+                    break
+                is_between = place + 1 == length and epoch + 1 < n_epochs
+                if is_between and after_cycle is not None and not after_cycle(self.export, losses):
                     break
         except KeyboardInterrupt:
             self.interrupted = True

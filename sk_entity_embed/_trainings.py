@@ -1,0 +1,287 @@
+"""The trainings of a fit to a target, one after the other: of the vectors, and of crossed pairs."""
+
+import warnings
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+
+from ._alignment import turn_back
+from ._calibration import balance, calibrate
+from ._pairs import MIN_COUNT, Pairs, collect_pairs
+from ._plan import UNKNOWN_START, auto_components
+from ._records import NetworkSpec, TrainedNetwork, TrainingPlan, TrainingTable
+from ._residuals import choose_pairs
+from ._text_groups import join_columns
+from ._values import Values, no_values
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is trained, and on what.
+
+    Attributes
+    ----------
+    table : TrainingTable
+        Its columns are the embedded ones, then those that hold the groups of their texts.
+    numeric : ndarray of shape (n_rows, n_numeric), float32
+        The numbers of its rows as they came.
+    texts : list of TextGroups or None
+        Groups of the texts of each embedded column, if they have vectors.
+    spec : NetworkSpec
+    plans : list of one or two TrainingPlan
+        Of the network and, if there may be pairs, of their effects.
+    counted : list of tuple of int
+        Pairs of columns that are crossed for their counts.
+    candidates : Values or None
+        Numbers that residuals may choose, beside pairs; None where they choose nothing.
+    n_directions : int
+        In which a prediction can move.
+    for_vectors : bool
+        Whether vectors are wanted, rather than predictions alone.
+    """
+
+    table: TrainingTable
+    numeric: np.ndarray
+    texts: list
+    spec: NetworkSpec
+    plans: list[TrainingPlan]
+    counted: list
+    candidates: Values | None
+    n_directions: int
+    for_vectors: bool
+
+    @property
+    def max_epochs(self):
+        """Most epochs of all trainings together."""
+        of_vectors, *of_pairs = [plan.max_epochs << plan.n_doublings for plan in self.plans]
+        return of_vectors + sum(of_pairs) * (2 if self.may_search_early else 1)
+
+    @property
+    def may_search_early(self):
+        """Whether residuals may choose pairs in the middle of the training."""
+        may_choose = self.candidates is not None and len(self.plans) > 1
+        return may_choose and self.plans[0].n_doublings > 0
+
+
+@dataclass(frozen=True)
+class Crossing:
+    """What a training of pairs has beside the vectors that it finds.
+
+    Attributes
+    ----------
+    pairs : Pairs
+        Among the columns of the task's table, then `values`.
+    values : Values
+    table : TrainingTable
+        Its columns are those with vectors, then the pairs.
+    spec : NetworkSpec
+    """
+
+    pairs: Pairs
+    values: Values
+    table: TrainingTable
+    spec: NetworkSpec
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What comes of a task.
+
+    Attributes
+    ----------
+    network : TrainedNetwork
+        Of the vectors.
+    of_pairs : TrainedNetwork or None
+        Predicts in its place, if there is one. Its first tables are those of `network` at the end or after a cycle of
+        its training; the others hold the effects of pairs.
+    crossing : Crossing or None
+        What `of_pairs` was trained on.
+    """
+
+    network: TrainedNetwork
+    of_pairs: TrainedNetwork | None = None
+    crossing: Crossing | None = None
+
+    @property
+    def predicting(self):
+        """The network that is asked for predictions."""
+        return self.network if self.of_pairs is None else self.of_pairs
+
+    @property
+    def validation_loss(self):
+        """Of its predictions."""
+        return self.predicting.validation_loss
+
+
+def train_all(task, on_epoch):
+    """All trainings.
+
+    Parameters
+    ----------
+    task : Task
+    on_epoch : EpochCallbacks
+
+    Returns
+    -------
+    learned : Learned
+    """
+    return _Trainings(task, on_epoch).run()
+
+
+class _Trainings:
+    """The trainings of a fit: of the network and, with pairs, of others that have their effects besides its vectors.
+
+    Where residuals may choose pairs, they do so twice. After the first cycle of epochs they find what pairs say at once
+    and further cycles would take long to learn, or learn by heart. After the last one they tell what is left. The
+    out-of-fold loss decides between what comes of either and the network without pairs.
+    """
+
+    def __init__(self, task, on_epoch):
+        self.task, self.on_epoch = task, on_epoch
+        self.loss = task.spec.loss
+        self.early = None  # what came of the pairs that were chosen after the first cycle
+        self.is_settled = False  # nothing is to be trained any more
+
+    def run(self):
+        """Train what there is to train, and choose among it."""
+        from ._torch import train  # imported here: only fit needs torch
+
+        task = self.task
+        finish = self._begin()
+        go_on = self._go_on if task.may_search_early else None
+        plan = task.plans[0]
+        network = finish(train(task.table, task.spec, plan, self.on_epoch, after_cycle=go_on))
+        rivals = [Learned(network)]
+        if self.early is not None:
+            rivals.append(replace(self.early, network=network))
+        if len(task.plans) > 1 and not network.interrupted and not self.is_settled:
+            try:
+                rivals.append(self._train_pairs(network, self._choose(network)))
+            except KeyboardInterrupt:
+                warnings.warn(
+                    "Interrupted while looking for crossed pairs; keeping what was learned so far.",
+                    ConvergenceWarning,
+                    stacklevel=2,
+                )
+        rivals = [learned for learned in rivals if learned is not None]
+        # Pairs that were asked for are kept; others may be noise, as rows out of their folds say.
+        return rivals[-1] if task.candidates is None else _best(rivals)
+
+    def _begin(self):
+        """Begin, or go on, to train the vectors; returns what is to be done to their network."""
+        task = self.task
+        finish = partial(_finish, table=task.table, loss=self.loss, texts=task.texts)
+        self.on_epoch.finish = lambda network: Learned(finish(network))
+        return finish
+
+    def _go_on(self, export, losses):
+        """Whether the vectors are worth another cycle of epochs.
+
+        For their own sake they are. A predictor needs them only if its predictions may get better than those with the
+        pairs that the first cycle's residuals chose: if the next cycle gained as much as the last one did.
+
+        Parameters
+        ----------
+        export : callable
+            Gives the network.
+        losses : list of float
+            Of rows out of their folds, after each cycle.
+        """
+        if len(losses) == 1:
+            network = replace(self._begin()(export()), validation_loss=losses[0])
+            chosen = self._choose(network)
+            if chosen:
+                self.early = self._train_pairs(network, chosen)
+                self._begin()
+        elif self.early is not None and not self.task.for_vectors:
+            promised = 2 * losses[-1] - losses[-2]
+            self.is_settled = promised >= self.early.validation_loss
+        return not self.is_settled
+
+    def _choose(self, network):
+        """The pairs that residuals ask for, as `choose_pairs` counts columns."""
+        task = self.task
+        if task.candidates is None:
+            return []
+        return choose_pairs(network, task.table, task.numeric, task.candidates, task.spec)
+
+    def _train_pairs(self, network, chosen):
+        """Train effects of pairs, and a body above them and the vectors of `network`, which stay as they are.
+
+        Returns
+        -------
+        learned : Learned or None
+            None if nothing is crossed, or the training was interrupted too soon: a half trained body serves nobody.
+        """
+        from ._torch import train
+
+        crossing = _cross(self.task, network, chosen)
+        if crossing is None:
+            return None
+        fixed = network.tables
+        finish = partial(_finish, table=crossing.table, loss=self.loss, n_fixed=len(fixed))
+        self.on_epoch.finish = lambda of_pairs: Learned(network, finish(of_pairs), crossing)
+        plan = self.task.plans[1]
+        trained = train(crossing.table, crossing.spec, plan, self.on_epoch, fixed=fixed)
+        self.is_settled = trained.interrupted
+        if trained.interrupted and not trained.validation_loss < network.validation_loss:
+            return None
+        return Learned(network, finish(trained), crossing)
+
+
+def _best(rivals):
+    """That of the lowest out-of-fold loss; of equals the last."""
+    return min(reversed(rivals), key=lambda learned: learned.validation_loss)
+
+
+def _cross(task, network, chosen):
+    """Settle what is crossed: the pairs `chosen` by residuals of `network`, and those by counts.
+
+    Returns
+    -------
+    crossing : Crossing or None
+        None if nothing is.
+    """
+    spec, numeric, values = task.spec, task.numeric, task.candidates
+    counted = [pair for pair in task.counted if pair not in chosen]
+    if not counted and not chosen:
+        return None
+    first = len(spec.n_codes)  # of the values
+    used = sorted({c for pair in chosen for c in pair if c >= first})
+    values = values.only([c - first for c in used]) if used else no_values()
+    place = {c: first + i for i, c in enumerate(used)}
+    chosen = [tuple(place.get(c, c) for c in pair) for pair in chosen]
+    codes = np.hstack([task.table.codes, values.encode(numeric)])
+    min_counts = [MIN_COUNT] * len(counted) + [1] * len(chosen)
+    pairs = collect_pairs(codes, [*spec.n_codes, *values.n_codes], counted + chosen, min_counts)
+    n_codes, n_directions = pairs.n_codes, task.n_directions
+    widths = [1] * len(counted)
+    widths += [auto_components(n - 1, n_directions) for n in n_codes[len(counted) :]]
+    own = network.tables
+    return Crossing(
+        pairs,
+        values,
+        replace(task.table, codes=np.hstack([codes[:, : len(own)], pairs.encode(codes)])),
+        replace(
+            spec,
+            n_codes=(*(t.shape[1] for t in own), *n_codes),
+            n_components=(*(t.shape[2] for t in own), *widths),
+            unknown_start=(*[0.0] * (len(own) + len(counted)), *[UNKNOWN_START] * len(chosen)),
+        ),
+    )
+
+
+def _finish(network, table, loss, texts=None, n_fixed=0):
+    """What is done to a network after its training, and to what callbacks see of it.
+
+    `texts` are those of the columns that further ones of `table` hold the groups of; `n_fixed` tables were not trained.
+    """
+    if table.fold is not None:
+        network = turn_back(network, table.codes, n_fixed)
+    if texts is not None:
+        network = join_columns(network, texts)
+    if table.fold is not None and loss in ("log_loss", "cross_entropy"):
+        network = calibrate(network, table, loss)
+    return balance(network, table, loss)
