@@ -12,9 +12,8 @@ class EpochCallbacks:
         X, y, sample_weight = data
         metadata = None if sample_weight is None else {"sample_weight": sample_weight}
         self.data = {"X": X, "y": y, "metadata": metadata}
-        self.finish = lambda exported: (
-            exported
-        )  # turns what a training exports into what `describe` takes
+        # Turns what a training exports into what `describe` takes.
+        self.finish = lambda exported: exported
 
     def __enter__(self):
         self.context = self.estimator._init_callback_context(max_subtasks=self.max_epochs)
