@@ -338,6 +338,7 @@ VARIANTS = (
     "our predictor uncalibrated",
     "our predictor without deviations",
     "our predictor without chosen pairs",
+    "our predictor with late pairs",
     "our predictor without texts",
 )
 NOT_BY_DEFAULT = ("gap", *VARIANTS)  # gap is slow

@@ -289,6 +289,14 @@ def our_model_without_chosen_pairs(split):
     return _with_other_steps(split, "_trainings", choose_pairs=lambda *_: [])
 
 
+def our_model_with_late_pairs(split):
+    """Our predictor that asks residuals once, after all epochs: what is it worth to ask after the first cycle too?"""
+    model, *tables = our_model(split)
+    late = mock.patch("sk_entity_embed._trainings.Task.may_search_early", False)
+    model.fit = late(model.fit)
+    return model, *tables
+
+
 def our_raw_model(split):
     """Our predictor with probabilities as the network has them: what is calibration worth?"""
     as_it_is = {"calibrate": lambda network, *_: network, "balance": lambda network, *_: network}
@@ -311,6 +319,7 @@ MODELS = {
     "our predictor without texts": our_model_without_texts,
     "our predictor without deviations": our_model_without_deviations,
     "our predictor without chosen pairs": our_model_without_chosen_pairs,
+    "our predictor with late pairs": our_model_with_late_pairs,
 }
 MODELS_BY_DEFAULT = [name for name in MODELS if name not in VARIANTS]
 _NEEDS = {"CatBoost": "catboost", "LightGBM": "lightgbm"}

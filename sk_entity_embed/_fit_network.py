@@ -60,7 +60,7 @@ def fit_network(estimator, X, y, sample_weight, split_params, owner=None, class_
         embedder = copy.copy(estimator)
         # A predictor is asked for predictions, which need no other vectors than the network's.
         tables = learned.network.tables
-        if task.for_vectors:
+        if owner is estimator:
             tables = _show(data, vectors, task, learned.network)
         embedder.__dict__.update(_describe(data, vectors, tables, learned), _cache={})
         return owner._fitted_attributes(embedder)
@@ -302,7 +302,6 @@ def _set_task(estimator, data, vectors, random_state, is_predictor):
         counted=counted,
         candidates=candidates,
         n_directions=target.n_directions,
-        for_vectors=not is_predictor,
     )
 
 
@@ -334,8 +333,7 @@ def _describe(data, vectors, tables, learned):
         **_name_vectors([_mean_table(t) for t in tables], data.n_categories),
         "n_components_": [t.shape[2] for t in tables],
         "_inner_tables": [
-            None if shown is own or np.array_equal(shown, own) else _mean_table(own)
-            for shown, own in zip(tables, inner)
+            None if shown is own else _mean_table(own) for shown, own in zip(tables, inner)
         ],
         "_head": predicting.head,
         "_values": vars(values),

@@ -38,8 +38,6 @@ class Task:
         Numbers that residuals may choose, beside pairs; None where they choose nothing.
     n_directions : int
         In which a prediction can move.
-    for_vectors : bool
-        Whether vectors are wanted, rather than predictions alone.
     """
 
     table: TrainingTable
@@ -50,7 +48,6 @@ class Task:
     counted: list
     candidates: Values | None
     n_directions: int
-    for_vectors: bool
 
     @property
     def max_epochs(self):
@@ -179,8 +176,9 @@ class _Trainings:
     def _go_on(self, export, losses):
         """Whether the vectors are worth another cycle of epochs.
 
-        For their own sake they are. A predictor needs them only if its predictions may get better than those with the
-        pairs that the first cycle's residuals chose: if the next cycle gained as much as the last one did.
+        They are if the predictions may get better than those with the pairs that the first cycle's residuals chose: if
+        the next cycle, when it gains as much as the last one did, gets below their loss. The vectors themselves gain
+        nothing by cycles that a pair makes needless.
 
         Parameters
         ----------
@@ -195,7 +193,7 @@ class _Trainings:
             if chosen:
                 self.early = self._train_pairs(network, chosen)
                 self._begin()
-        elif self.early is not None and not self.task.for_vectors:
+        elif self.early is not None:
             promised = 2 * losses[-1] - losses[-2]
             self.is_settled = promised >= self.early.validation_loss
         return not self.is_settled
@@ -228,7 +226,10 @@ class _Trainings:
         self.is_settled = trained.interrupted
         if trained.interrupted and not trained.validation_loss < network.validation_loss:
             return None
-        return Learned(network, finish(trained), crossing)
+        of_pairs = finish(trained)
+        # What stayed as it was need not be there twice.
+        of_pairs = replace(of_pairs, tables=[*fixed, *of_pairs.tables[len(fixed) :]])
+        return Learned(network, of_pairs, crossing)
 
 
 def _best(rivals):
