@@ -115,6 +115,38 @@ def out_of_fold_vectors(tables, codes, fold):
     return np.concatenate([t[fold, column] for t, column in zip(tables, codes.T)], axis=1)
 
 
+def mean_in_reach(table, codes, fold):
+    """The mean of a column's fold tables, in which vectors that no row shows stay among those that rows show.
+
+    A category whose rows all lie in one fold is unknown to the table that gives these rows their vectors. So what
+    learns from such vectors never meets the category's own. If the column tells little apart from it, say a flag that
+    is set in a single row, its vector would lie a thousand standard deviations off, and linear models and neighbours
+    would fail on new rows that have it. The same goes for the vector of what is unknown, and for groups of texts.
+
+    Parameters
+    ----------
+    table : ndarray of shape (n_folds, n_codes, n_components)
+    codes : ndarray of shape (n_rows,)
+    fold : ndarray of shape (n_rows,)
+
+    Returns
+    -------
+    mean : ndarray of shape (n_codes, n_components)
+        Where no category has rows in two folds, the mean as it is.
+    """
+    mean = table.mean(axis=0)
+    is_there = np.zeros(table.shape[:2], dtype=bool)
+    is_there[fold, codes] = True
+    is_shown = is_there.sum(axis=0) > 1
+    if not is_shown.any():
+        return mean
+    shown = [of_fold[known] for of_fold, known in zip(table, is_there) if known.any()]
+    lowest = np.min([values.min(axis=0) for values in shown], axis=0)
+    highest = np.max([values.max(axis=0) for values in shown], axis=0)
+    mean[~is_shown] = mean[~is_shown].clip(lowest, highest)
+    return mean
+
+
 def ask_body(network, codes, numeric, k):
     """Raw outputs of rows from body `k`, which reads table `k`.
 

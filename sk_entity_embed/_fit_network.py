@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from ._callbacks import EpochCallbacks
-from ._cross_fitting import assign_folds, drop_empty_folds
+from ._cross_fitting import assign_folds, drop_empty_folds, mean_in_reach
 from ._deviations import Deviations, learn_deviations, read_numbers
 from ._effects import append_effects
 from ._numeric import learn_scaling, scale
@@ -322,6 +322,11 @@ def _describe(data, vectors, tables, learned):
     if learned.crossing is not None:
         pairs, values = learned.crossing.pairs, learned.crossing.values
     inner, effects = predicting.tables[: len(tables)], predicting.tables[len(tables) :]
+    if data.table.fold is None:
+        served = [_mean_table(t) for t in tables]
+    else:
+        codes, fold = data.table.codes, data.table.fold
+        served = [mean_in_reach(t, column, fold) for t, column in zip(tables, codes.T)]
     return {
         **data.attributes,
         "target_type_": data.target.kind,
@@ -330,10 +335,11 @@ def _describe(data, vectors, tables, learned):
         "_scaling": data.scaling,
         "_deviations": vars(data.deviations),
         "_texts": [groups and vars(groups) for groups in vectors.texts],
-        **_name_vectors([_mean_table(t) for t in tables], data.n_categories),
+        **_name_vectors(served, data.n_categories),
         "n_components_": [t.shape[2] for t in tables],
         "_inner_tables": [
-            None if shown is own else _mean_table(own) for shown, own in zip(tables, inner)
+            None if np.array_equal(own, shown) else own
+            for own, shown in zip(map(_mean_table, inner), served)
         ],
         "_head": predicting.head,
         "_values": vars(values),

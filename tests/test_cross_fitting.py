@@ -15,6 +15,7 @@ from sk_entity_embed import EntityEmbedder, EntityEmbeddingClassifier
 from sk_entity_embed._cross_fitting import (
     assign_folds,
     drop_empty_folds,
+    mean_in_reach,
     out_of_fold_vectors,
     round_to_noise,
 )
@@ -117,6 +118,44 @@ def test_out_of_fold_vectors_come_from_the_own_table():
     fold = rng.integers(0, 3, 10)
     slow = [np.concatenate([t[f, c] for t, c in zip(tables, row)]) for f, row in zip(fold, codes)]
     np.testing.assert_array_equal(out_of_fold_vectors(tables, codes, fold), slow)
+
+
+def test_vectors_that_no_row_shows_stay_in_reach_of_those_that_rows_show():
+    """Unknown and a category of one fold are moved, each component for itself; the others have the mean as it is."""
+    rng = np.random.default_rng(0)
+    table = rng.uniform(-1, 1, size=(3, 5, 2))
+    codes, fold = np.array([1, 1, 2, 2, 2, 3, 3]), np.array([0, 1, 0, 1, 2, 2, 2])
+    table[:, [0, 3, 4]] += 50, 0  # unknown, of one fold, and of no row
+    table[2, 3] = 0.3, -0.2  # what its rows show is what stands for it in their fold's table
+    served = mean_in_reach(table, codes, fold)
+    shown = np.array([table[f, c] for f, c in zip(fold, codes)])
+    np.testing.assert_array_equal(served[1:3], table.mean(axis=0)[1:3])
+    np.testing.assert_array_equal(served[[0, 3, 4], 0], shown[:, 0].max())
+    np.testing.assert_array_equal(served[[0, 3, 4], 1], table.mean(axis=0)[[0, 3, 4], 1])
+
+
+def test_where_rows_show_no_category_vectors_are_left_alone():
+    """Each has its rows in one fold: what those show says nothing about how far vectors may lie apart."""
+    table = np.random.default_rng(0).normal(size=(3, 4, 2))
+    served = mean_in_reach(table, np.array([1, 1, 2, 3]), np.array([0, 0, 1, 2]))
+    np.testing.assert_array_equal(served, table.mean(axis=0))
+
+
+@pytest.mark.parametrize("n_components", ["auto", 2])
+def test_a_flag_of_a_single_row_does_no_harm_to_new_rows(n_components):
+    """Its vector may not lie far beyond what a linear model has seen of the column."""
+    X, y = make_shops(600, missing=False)
+    X = X.assign(flag="no")
+    X.loc[7, "flag"], y[7] = "yes", y[7] - 3
+    settings = {"n_components": n_components, "hidden_layer_sizes": (16,), "max_epochs": 100}
+    embedder = EntityEmbedder(**settings, random_state=0)
+    train = embedder.fit_transform(X[:400], y[:400])
+    new = embedder.transform(X[400:].assign(flag="yes"))
+    is_flag = [name.startswith("flag") for name in embedder.get_feature_names_out()]
+    lowest, highest = train[:, is_flag].min(axis=0), train[:, is_flag].max(axis=0)
+    slack = 0.1 * (highest - lowest)  # training rows are rounded
+    assert (new[:, is_flag] >= lowest - slack).all()
+    assert (new[:, is_flag] <= highest + slack).all()
 
 
 def noisy_tables(noise, n_folds=5):
