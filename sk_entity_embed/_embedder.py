@@ -371,7 +371,9 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         Warns
         -----
         ConvergenceWarning
-            If the vectors of "dot" shrink to nothing, as they do where weights are far below 1.
+            If the vectors of "dot" shrink to nothing, as they do where weights are far below 1. If Ctrl-C ends the
+            training, which keeps what was learned. If the training of pairs that ``crossed_pairs="auto"`` chose
+            diverges, which goes without them.
         """
         self._fit(X, y, sample_weight, params, "fit")
         return self

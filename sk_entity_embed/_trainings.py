@@ -211,7 +211,8 @@ class _Trainings:
         Returns
         -------
         learned : Learned or None
-            None if nothing is crossed, or the training was interrupted too soon: a half trained body serves nobody.
+            None if nothing is crossed, if the training of pairs that nobody asked for diverged, and if it was
+            interrupted before its first cycle of epochs was whole: a half trained body serves nobody.
         """
         from ._torch import train
 
@@ -222,9 +223,15 @@ class _Trainings:
         finish = partial(_finish, table=crossing.table, loss=self.loss, n_fixed=len(fixed))
         self.on_epoch.finish = lambda of_pairs: Learned(network, finish(of_pairs), crossing)
         plan = self.task.plans[1]
-        trained = train(crossing.table, crossing.spec, plan, self.on_epoch, fixed=fixed)
+        try:
+            trained = train(crossing.table, crossing.spec, plan, self.on_epoch, fixed=fixed)
+        except FloatingPointError as error:
+            if self.task.candidates is None:
+                raise
+            warnings.warn(f"{error} Going without these pairs.", ConvergenceWarning, stacklevel=2)
+            return None
         self.is_settled = trained.interrupted
-        if trained.interrupted and not trained.validation_loss < network.validation_loss:
+        if trained.interrupted and len(trained.history) < plan.max_epochs:
             return None
         of_pairs = finish(trained)
         # What stayed as it was need not be there twice.

@@ -165,14 +165,17 @@ class _StopIn(Callback):
         return self.left <= 0
 
 
-@pytest.mark.parametrize("n_epochs", [2, 5])
-def test_a_training_that_was_stopped_goes_without_pairs(crossed, n_epochs):
+@pytest.mark.parametrize("cv", [5, None])
+@pytest.mark.parametrize(("n_epochs", "n_pairs"), [(2, 0), (4, 0), (5, 0), (6, 1)])
+def test_a_training_that_was_stopped_goes_without_pairs(crossed, n_epochs, n_pairs, cv):
     """In the epochs of the vectors (4) or in those of the pairs (2): a body that is half trained serves nobody."""
     X, y, X_new, _ = crossed
-    embedder = EntityEmbedder(add_prediction=True, max_epochs=4, random_state=0)
+    embedder = EntityEmbedder(
+        add_prediction=True, crossed_pairs=True, cv=cv, max_epochs=4, random_state=0
+    )
     embedder.set_callbacks(_StopIn(n_epochs)).fit(X[:1000], y[:1000])
     assert embedder.n_epochs_ == min(n_epochs, 4)
-    assert not embedder._pair_effects
+    assert len(embedder._pair_effects) == n_pairs
     assert np.isfinite(embedder.transform(X_new)).all()
 
 

@@ -19,6 +19,7 @@ from sk_entity_embed import (
 )
 from sk_entity_embed._records import NetworkSpec, TrainedNetwork, TrainingTable
 from sk_entity_embed._residuals import LEAST_GAIN, choose_pairs
+from sk_entity_embed._torch import _loop
 from sk_entity_embed._values import learn_values
 
 TRAINING = {"max_epochs": 12, "random_state": 0}
@@ -386,3 +387,50 @@ def test_ctrl_c_in_an_early_search_keeps_the_first_cycle(monkeypatch):
         model.fit(X, y)
     assert model.embedder_.n_epochs_ == 40
     np.testing.assert_array_equal(model.predict(X_new), first.predict(X_new))
+
+
+@pytest.fixture
+def diverge_in(monkeypatch):
+    """Lets the loss of one of the trainings of a fit become NaN, counted from 1."""
+
+    def spoil(which):
+        train, epoch, begun = _loop._Training.__init__, _loop._Training._epoch, []
+
+        def begin(self, *args):
+            begun.append(self)
+            train(self, *args)
+
+        def run(self, *args):
+            loss = epoch(self, *args)
+            return np.nan if begun.index(self) == which - 1 else loss
+
+        monkeypatch.setattr(_loop._Training, "__init__", begin)
+        monkeypatch.setattr(_loop._Training, "_epoch", run)
+        return begun
+
+    return spoil
+
+
+@pytest.mark.parametrize("which", [2, 3])
+def test_pairs_that_nobody_asked_for_may_diverge(which, diverge_in, monkeypatch):
+    """In the early training, the second, or in the late one: the fit goes without them, and says so."""
+    monkeypatch.setattr(_plan, "MAX_DOUBLINGS", 1)
+    begun = diverge_in(which)
+    (X, y), (X_new, y_new) = make_grid()
+    model = EntityEmbeddingRegressor(random_state=0)
+    with pytest.warns(
+        ConvergenceWarning, match="crossed pairs: the loss became nan.*without these"
+    ):
+        model.fit(X, y)
+    assert len(begun) == 3
+    assert model.embedder_._pair_effects  # the other training found them as well
+    assert r2_score(y_new, model.predict(X_new)) > 0.6
+
+
+def test_pairs_that_were_asked_for_may_not(diverge_in):
+    """Then the fit fails, and says that it was they."""
+    diverge_in(2)
+    (X, y), _ = make_grid()
+    model = EntityEmbeddingRegressor(crossed_pairs=True, max_epochs=2, random_state=0)
+    with pytest.raises(FloatingPointError, match="Training of crossed pairs: the loss became nan"):
+        model.fit(X.astype(str), y)

@@ -88,6 +88,7 @@ class _Training:
             largest = n_rows * max(spec.hidden_layer_sizes)
             self.masks = MaskPool(spec.dropout, largest, self.generator, device)
         self.history, self.interrupted = [], False
+        self.name = "Training of crossed pairs" if len(fixed) else "Training"  # for messages
         # The best network so far, by the validation loss; None while it is the one in training, which saves a copy.
         self.best, self.best_loss = None, math.inf
 
@@ -259,7 +260,7 @@ class _Training:
                 goes_on, export = math.isfinite(record["loss"]), self.export
                 if not goes_on:
                     if self.best is None:
-                        raise self._diverged(f"The loss became {record['loss']}", epoch + 1)
+                        raise self._diverged(f"the loss became {record['loss']}", epoch + 1)
                     export = lambda: self.best  # noqa: E731  what was learned before is there already
                 elif self.plan.early_stopping:
                     waiting = 0 if self._judge(record) > 0 else waiting + 1
@@ -281,7 +282,7 @@ class _Training:
         except KeyboardInterrupt:
             self.interrupted = True
             warnings.warn(
-                f"Training interrupted in epoch {len(self.history) + 1}; keeping what was learned so far.",
+                f"{self.name} interrupted in epoch {len(self.history) + 1}; keeping what was learned so far.",
                 ConvergenceWarning,
                 stacklevel=2,
             )
@@ -297,7 +298,7 @@ class _Training:
             validation_loss=self.best_loss,
         )
         if not all(np.isfinite(table).all() for tables in network.tables for table in tables):
-            raise self._diverged("Vectors stopped being finite", network.best_epoch)
+            raise self._diverged("vectors stopped being finite", network.best_epoch)
         return network
 
     def _turn_tables(self):
@@ -333,11 +334,11 @@ class _Training:
         """A step's loss tells of the steps before it; what the last one left is tried on a few rows."""
         loss = self._mean_loss([rows[:ROWS_TRIED] for rows in self.train_rows])
         if not math.isfinite(loss):
-            raise self._diverged(f"The loss became {loss}", len(self.history))
+            raise self._diverged(f"the loss became {loss}", len(self.history))
 
     def _diverged(self, what, epoch):
         return FloatingPointError(
-            f"{what} in epoch {epoch} with learning_rate={self.plan.learning_rate}. Lower "
+            f"{self.name}: {what} in epoch {epoch} with learning_rate={self.plan.learning_rate}. Lower "
             f"learning_rate or weight_decay={self.plan.weight_decay}, or look for extreme values in y and in the "
             "numeric columns."
         )
