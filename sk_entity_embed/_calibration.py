@@ -6,7 +6,7 @@ import numpy as np
 from scipy.optimize import minimize, minimize_scalar
 from scipy.special import logit, logsumexp
 
-from ._cross_fitting import ask_body, out_of_fold_vectors
+from ._cross_fitting import ask_body, gather
 from ._head import forward
 from ._rows import draw_rows
 from ._target import mean_of
@@ -111,9 +111,14 @@ def balance(network, table, loss):
     mean, potential = mean_of(loss), _POTENTIALS[loss]
     some, target, weight = _draw(table, min(N_BALANCED, _LARGEST // table.target.shape[1]))
     weight /= weight.sum()
-    tables = [t.mean(axis=0, keepdims=True) for t in network.tables]
+    served = network.serve()
     parts = np.array_split(some, -(-len(some) // _ROWS_AT_ONCE))
-    raw = np.concatenate([_answer(network, tables, table, rows) for rows in parts])
+    raw = np.concatenate(
+        [
+            forward(network.head, gather(served, table.codes[rows]), table.numeric[rows])
+            for rows in parts
+        ]
+    )
     # The rows drawn are not quite like all. As far as predictions follow the target, so must their mean.
     apart, predicted = target - weight @ target, mean(raw)
     variance = weight @ apart**2
@@ -137,12 +142,6 @@ def _draw(table, at_most):
     """Rows that stand for all, one at least: their positions, target and weight, the latter in double precision."""
     some = draw_rows(table.n_rows, max(1, at_most))
     return some, table.target[some].astype(float), table.weights(some)
-
-
-def _answer(network, tables, table, rows):
-    """The network's raw outputs for some of the rows of `table`, with vectors from single tables."""
-    vectors = out_of_fold_vectors(tables, table.codes[rows], 0)
-    return forward(network.head, vectors, table.numeric[rows])
 
 
 # Of each loss, the function of which the mean is the derivative: that function less raw output times target is the

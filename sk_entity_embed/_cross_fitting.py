@@ -1,14 +1,18 @@
 """Folds of the rows, and vectors that have not seen a row's label."""
 
+from dataclasses import replace
 from numbers import Integral
 
 import numpy as np
 from sklearn.model_selection import check_cv
 
 from ._head import forward
-from ._rows import some_rows
+from ._rows import draw_rows, some_rows
 
 ROWS_COMPARED = 1 << 14  # rows on which fold tables are compared
+ROWS_ASKED = 1 << 12  # rows that are asked whether the mean of the tables will do
+# Share of the predictions' variance by which it must be off.
+LEAST_APART = 0.05
 
 
 def assign_folds(cv, y, *, kind, random_state, split_params=None, X=None):
@@ -185,6 +189,65 @@ def ask_out_of_fold(network, codes, numeric, fold):
         rows = np.flatnonzero(fold == k)
         raw[rows] = ask_body(network, codes[rows], numeric[rows], k)
     return raw
+
+
+def gather(served, codes):
+    """Vectors of new rows, for all bodies or for each.
+
+    Parameters
+    ----------
+    served : list of ndarray of shape (n_bodies or 1, n_codes, n_components)
+        One per column.
+    codes : ndarray of shape (n_rows, n_columns)
+
+    Returns
+    -------
+    vectors : ndarray of shape (n_bodies or 1, n_rows, sum of n_components), float32
+    """
+    n_rows, width = len(codes), sum(t.shape[2] for t in served)
+    out = np.empty((max(map(len, served)), n_rows, width), dtype=np.float32)
+    start = 0
+    for table, column in zip(served, codes.T):
+        stop = start + table.shape[2]
+        # Not table[:, column], which holds all of it once more.
+        for k in range(len(out)):
+            out[k, :, start:stop] = table[k if len(table) > 1 else 0][column]
+        start = stop
+    return out
+
+
+def keep_apart(network, table, n_vectors):
+    """Settle whether new rows are answered from the mean of the fold tables, or by each body from its own.
+
+    The mean is as good on most tables, and a fifth of the size. But where a category goes far, such as a country that
+    exports more than all others together, its vector may go another way in each table, and the mean of them says
+    nothing. Whether it says the same as they do, the training rows tell.
+
+    Parameters
+    ----------
+    network : TrainedNetwork
+        With fold tables.
+    table : TrainingTable
+        The rows that it was trained on.
+    n_vectors : int
+        How many of its first tables are meant. Effects of pairs are left to their mean: a combination that one fold
+        alone has is unknown to one table, which alone would say so.
+
+    Returns
+    -------
+    network : TrainedNetwork
+    """
+    some = draw_rows(table.n_rows, ROWS_ASKED)
+    codes, numeric = table.codes[some], table.numeric[some]
+    apart = replace(network, n_apart=n_vectors)
+    one, other = (
+        forward(network.head, gather(n.serve(), codes), numeric)
+        for n in (replace(network, n_apart=0), apart)
+    )
+    is_far = (
+        np.square(one - other).sum() > LEAST_APART * np.square(other - other.mean(axis=0)).sum()
+    )
+    return apart if is_far else network
 
 
 def round_to_noise(vectors, tables, codes):

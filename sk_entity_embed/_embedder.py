@@ -13,7 +13,13 @@ from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, proces
 from sklearn.utils.validation import check_array, check_is_fitted
 
 from . import _persistence
-from ._cross_fitting import ask_body, ask_out_of_fold, out_of_fold_vectors, round_to_noise
+from ._cross_fitting import (
+    ask_body,
+    ask_out_of_fold,
+    gather,
+    out_of_fold_vectors,
+    round_to_noise,
+)
 from ._deviations import Deviations, read_numbers
 from ._fit_links import fit_links
 from ._fit_network import fit_network
@@ -513,10 +519,8 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
     def _ask_at_once(self, columns):
         tables = self._cached("inner tables", self._stack_inner_tables)
         codes = np.hstack([columns.codes, self._encode_pairs(columns)])
-        tables = [*tables, *self._pair_effects]
-        inputs = np.empty((len(codes), sum(t.shape[1] for t in tables)), dtype=np.float32)
-        _write_vectors(tables, codes, inputs)
-        return forward(self._head, inputs, self._read_numbers(columns))
+        served = _for_bodies([*tables, *self._pair_effects])
+        return forward(self._head, gather(served, codes), self._read_numbers(columns))
 
     def _read_numbers(self, columns):
         """The numbers of new rows as the network reads them."""
@@ -1125,9 +1129,9 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
                 n_groups = len(groups)
             if len(of_groups) != n_groups:
                 raise ValueError(f"{len(of_groups)} vectors of groups, {n_groups} groups of texts")
-            if own is not None and len(own) != 1 + len(categories) + n_groups:
-                raise ValueError(f"{len(own)} inner vectors, {len(categories)} categories")
-            rows.append(unknown[None] if own is None else own[:1])
+            if own is not None and own.shape[-2] != 1 + len(categories) + n_groups:
+                raise ValueError(f"inner vectors {own.shape}, {len(categories)} categories")
+            rows.append(unknown[None] if own is None else own[..., :1, :])
         n_codes, n_numeric = [v.n_codes for v in self._vocabularies], len(self._numeric)
         Deviations(**self._deviations).check(n_codes, n_numeric)
         Values(**self._values).check(n_numeric)
@@ -1138,7 +1142,8 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
             raise ValueError(f"{n_known} combinations, {n_vectors} vectors of them")
         effects = zip(self._pair_effects, self._encode_pairs(unknown).T)
         rows += [of_pair[own] for of_pair, own in effects]
-        raw = forward(self._head, np.hstack(rows), self._read_numbers(unknown))
+        codes = np.zeros((1, len(rows)), dtype=np.int32)
+        raw = forward(self._head, gather(_for_bodies(rows), codes), self._read_numbers(unknown))
         Target(**self._target).as_columns(raw)
 
     def __getstate__(self):
@@ -1199,6 +1204,11 @@ _OF_ONE_INTERACTION = frozenset(
         "_texts",
     ]
 )
+
+
+def _for_bodies(tables):
+    """Tables of one for all bodies, or one for each, with an axis for these."""
+    return [table if table.ndim == 3 else table[None] for table in tables]
 
 
 def _write_vectors(tables, codes, out):

@@ -322,6 +322,7 @@ def _describe(data, vectors, tables, learned):
     if learned.crossing is not None:
         pairs, values = learned.crossing.pairs, learned.crossing.values
     inner, effects = predicting.tables[: len(tables)], predicting.tables[len(tables) :]
+    as_read = np.asarray if predicting.n_apart else _mean_table
     if data.table.fold is None:
         served = [_mean_table(t) for t in tables]
     else:
@@ -339,7 +340,7 @@ def _describe(data, vectors, tables, learned):
         "n_components_": [t.shape[2] for t in tables],
         "_inner_tables": [
             None if np.array_equal(own, shown) else own
-            for own, shown in zip(map(_mean_table, inner), served)
+            for own, shown in zip(map(as_read, inner), served)
         ],
         "_head": predicting.head,
         "_values": vars(values),

@@ -19,6 +19,7 @@ def forward(head, vectors, numeric, body=None):
         (n_bodies, 1, fan_out). With numeric columns also ``frequencies`` (n_bodies, n_numeric, 1, k),
         ``periodic_coefs`` (n_bodies, n_numeric, 2 k, d) and ``periodic_intercepts`` (n_bodies, n_numeric, 1, d).
     vectors : ndarray of shape (n_rows, sum of the columns' n_components), float32
+        Or of shape (n_bodies or 1, n_rows, sum of the columns' n_components): for each body its own.
     numeric : ndarray of shape (n_rows, n_numeric), float32
         Scaled as in training.
     body : int or None
@@ -28,14 +29,15 @@ def forward(head, vectors, numeric, body=None):
     -------
     raw : ndarray of shape (n_rows, n_outputs), float64
     """
+    vectors = vectors if vectors.ndim == 3 else vectors[None]
     n_bodies = len(head["coefs"][0])
     bodies = range(n_bodies) if body is None else [body]
-    raw = np.zeros((len(vectors), head["coefs"][-1].shape[2]))
-    for start in range(0, len(vectors), _ROWS_AT_ONCE):
+    raw = np.zeros((len(numeric), head["coefs"][-1].shape[2]))
+    for start in range(0, len(numeric), _ROWS_AT_ONCE):
         rows = slice(start, start + _ROWS_AT_ONCE)
-        inputs, numbers = vectors[rows].astype(float), numeric[rows].astype(float)
+        inputs, numbers = vectors[:, rows].astype(float), numeric[rows].astype(float)
         for k in bodies:
-            raw[rows] += _forward_one(head, inputs, numbers, k)
+            raw[rows] += _forward_one(head, inputs[k if len(inputs) > 1 else 0], numbers, k)
     raw /= len(bodies)
     return raw
 

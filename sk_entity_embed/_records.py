@@ -130,6 +130,9 @@ class TrainedNetwork:
         Of rows judged by tables and bodies that have not seen their labels; infinite without such rows.
     interrupted : bool
         Whether Ctrl-C or a callback ended the training.
+    n_apart : int
+        How many of the first tables new rows are answered from one by one, each body from its own, rather than from
+        their mean.
     """
 
     tables: list[np.ndarray]
@@ -138,6 +141,14 @@ class TrainedNetwork:
     best_epoch: int
     validation_loss: float = math.inf
     interrupted: bool = False
+    n_apart: int = 0
+
+    def serve(self):
+        """What new rows are answered from: a table for each body or one for all, shape (n_tables or 1, n_codes, d)."""
+        return [
+            t if c < self.n_apart else t.mean(axis=0, keepdims=True)
+            for c, t in enumerate(self.tables)
+        ]
 
 
 @dataclass

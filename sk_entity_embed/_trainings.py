@@ -9,6 +9,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from ._alignment import turn_back
 from ._calibration import balance, calibrate
+from ._cross_fitting import keep_apart
 from ._pairs import MIN_COUNT, Pairs, collect_pairs
 from ._plan import UNKNOWN_START, auto_components
 from ._records import NetworkSpec, TrainedNetwork, TrainingPlan, TrainingTable
@@ -178,7 +179,9 @@ class _Trainings:
 
         They are if the predictions may get better than those with the pairs that the first cycle's residuals chose: if
         the next cycle, when it gains as much as the last one did, gets below their loss. The vectors themselves gain
-        nothing by cycles that a pair makes needless.
+        nothing by cycles that a pair makes needless. Where pairs are crossed for their counts as well, these lower the
+        later loss too, nobody knows by how much, and no cycle is needless (Rossmann's sales, 20,000 rows: R2 .876, and
+        .867 without the later ones).
 
         Parameters
         ----------
@@ -193,7 +196,7 @@ class _Trainings:
             if chosen:
                 self.early = self._train_pairs(network, chosen)
                 self._begin()
-        elif self.early is not None:
+        elif self.early is not None and not self.task.counted:
             promised = 2 * losses[-1] - losses[-2]
             self.is_settled = promised >= self.early.validation_loss
         return not self.is_settled
@@ -290,6 +293,8 @@ def _finish(network, table, loss, texts=None, n_fixed=0):
         network = turn_back(network, table.codes, n_fixed)
     if texts is not None:
         network = join_columns(network, texts)
+    if table.fold is not None:
+        network = keep_apart(network, table, n_fixed or len(network.tables))
     if table.fold is not None and loss in ("log_loss", "cross_entropy"):
         network = calibrate(network, table, loss)
     return balance(network, table, loss)

@@ -1,5 +1,6 @@
 """Folds, and vectors that have not seen the labels of their rows."""
 
+import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -15,11 +16,14 @@ from sk_entity_embed import EntityEmbedder, EntityEmbeddingClassifier
 from sk_entity_embed._cross_fitting import (
     assign_folds,
     drop_empty_folds,
+    gather,
+    keep_apart,
     mean_in_reach,
     out_of_fold_vectors,
     round_to_noise,
 )
-from sk_entity_embed._records import NetworkSpec, TrainingPlan, TrainingTable
+from sk_entity_embed._head import forward
+from sk_entity_embed._records import NetworkSpec, TrainedNetwork, TrainingPlan, TrainingTable
 
 
 def folds(cv, y, kind="continuous", seed=0, **kwargs):
@@ -156,6 +160,54 @@ def test_a_flag_of_a_single_row_does_no_harm_to_new_rows(n_components):
     slack = 0.1 * (highest - lowest)  # training rows are rounded
     assert (new[:, is_flag] >= lowest - slack).all()
     assert (new[:, is_flag] <= highest + slack).all()
+
+
+def mirrored_network(is_mirrored):
+    """Two tables and bodies of one output each, which answer alike; one table may be the other's mirror image."""
+    table = np.random.default_rng(0).normal(size=(6, 2)).astype(np.float32)
+    sign = np.array([1, -1 if is_mirrored else 1], dtype=np.float32).reshape(2, 1, 1)
+    head = {"coefs": [sign * np.ones((2, 2, 1))], "intercepts": [np.zeros((2, 1, 1))]}
+    codes = np.arange(6, dtype=np.int32)[:, None]
+    rows = TrainingTable(codes, np.empty((6, 0), np.float32), np.zeros((6, 1), np.float32))
+    return TrainedNetwork([sign * table], head, [], 1), rows, table.sum(axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize("is_mirrored", [False, True])
+def test_bodies_read_tables_of_their_own_where_the_mean_says_something_else(is_mirrored):
+    """New rows are answered as the bodies would; where the mean of the tables does as well, that is kept instead."""
+    network, rows, answer = mirrored_network(is_mirrored)
+    network = keep_apart(network, rows, 1)
+    (served,) = network.serve()
+    assert served.shape == (2 if is_mirrored else 1, 6, 2)
+    raw = forward(network.head, gather([served], rows.codes), rows.numeric)
+    np.testing.assert_allclose(raw, answer, rtol=1e-6)
+
+
+@pytest.mark.parametrize("n_components", ["auto", 2])
+def test_a_model_of_tables_apart_predicts_and_is_saved(n_components, tmp_path, monkeypatch):
+    """Each body reads its own vectors, and the mean of the effects of pairs."""
+    monkeypatch.setattr("sk_entity_embed._cross_fitting.LEAST_APART", -1)
+    X, y = make_shops(300)
+    settings = {"n_components": n_components, "add_prediction": True, "crossed_pairs": True}
+    embedder = EntityEmbedder(**{**QUICK, **settings})
+    assert np.isfinite(embedder.fit_transform(X, y)[:, -1]).all()
+    assert [t.shape[0] for t in embedder._inner_tables] == [5, 5]
+    assert [t.ndim for t in embedder._pair_effects] == [2]
+    new = embedder.transform(X)
+    answers = []
+    for k in range(5):
+        one = pickle.loads(pickle.dumps(embedder))
+        one._inner_tables = [t[k] for t in one._inner_tables]
+        one._head = {key: _only(value, k) for key, value in one._head.items()}
+        answers.append(one.transform(X)[:, -1])
+    np.testing.assert_allclose(new[:, -1], np.mean(answers, axis=0), rtol=1e-4, atol=1e-5)
+    embedder.save(tmp_path / "e.safetensors")
+    np.testing.assert_array_equal(EntityEmbedder.load(tmp_path / "e.safetensors").transform(X), new)
+
+
+def _only(arrays, k):
+    """The part of body `k` of an entry of a head."""
+    return [a[k : k + 1] for a in arrays] if isinstance(arrays, list) else arrays[k : k + 1]
 
 
 def noisy_tables(noise, n_folds=5):
