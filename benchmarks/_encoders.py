@@ -339,6 +339,7 @@ VARIANTS = (
     "our predictor without deviations",
     "our predictor without chosen pairs",
     "our predictor with late pairs",
+    "our predictor with mean vectors",
     "our predictor without texts",
 )
 NOT_BY_DEFAULT = ("gap", *VARIANTS)  # gap is slow

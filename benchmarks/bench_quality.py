@@ -297,6 +297,11 @@ def our_model_with_late_pairs(split):
     return model, *tables
 
 
+def our_model_with_mean_vectors(split):
+    """Our predictor that answers from the mean of the folds' vectors: what is it worth to keep them apart?"""
+    return _with_other_steps(split, "_trainings", keep_apart=lambda network, *_: network)
+
+
 def our_raw_model(split):
     """Our predictor with probabilities as the network has them: what is calibration worth?"""
     as_it_is = {"calibrate": lambda network, *_: network, "balance": lambda network, *_: network}
@@ -320,6 +325,7 @@ MODELS = {
     "our predictor without deviations": our_model_without_deviations,
     "our predictor without chosen pairs": our_model_without_chosen_pairs,
     "our predictor with late pairs": our_model_with_late_pairs,
+    "our predictor with mean vectors": our_model_with_mean_vectors,
 }
 MODELS_BY_DEFAULT = [name for name in MODELS if name not in VARIANTS]
 _NEEDS = {"CatBoost": "catboost", "LightGBM": "lightgbm"}

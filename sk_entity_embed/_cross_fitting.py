@@ -210,9 +210,9 @@ def gather(served, codes):
     start = 0
     for table, column in zip(served, codes.T):
         stop = start + table.shape[2]
-        # Not table[:, column], which holds all of it once more.
-        for k in range(len(out)):
-            out[k, :, start:stop] = table[k if len(table) > 1 else 0][column]
+        for k in range(len(out)):  # not at once, which would hold all of it once more
+            own = table[k if len(table) > 1 else 0]
+            out[k, :, start:stop] = own.take(column, axis=0, mode="clip")
         start = stop
     return out
 
