@@ -291,10 +291,7 @@ def our_model_without_chosen_pairs(split):
 
 def our_model_with_late_pairs(split):
     """Our predictor that asks residuals once, after all epochs: what is it worth to ask after the first cycle too?"""
-    model, *tables = our_model(split)
-    late = mock.patch("sk_entity_embed._trainings.Task.may_search_early", False)
-    model.fit = late(model.fit)
-    return model, *tables
+    return _with_other_steps(split, "_trainings.Task", may_search_early=False)
 
 
 def our_model_with_mean_vectors(split):
@@ -308,10 +305,10 @@ def our_raw_model(split):
     return _with_other_steps(split, "_trainings", **as_it_is)
 
 
-def _with_other_steps(split, file, **steps):
-    """Our predictor, some steps of whose fit, as `file` has them, are replaced."""
+def _with_other_steps(split, where, **steps):
+    """Our predictor, some steps of whose fit are replaced, as a file or class of the library has them."""
     model, *tables = our_model(split)
-    model.fit = mock.patch.multiple(f"sk_entity_embed.{file}", **steps)(model.fit)
+    model.fit = mock.patch.multiple(f"sk_entity_embed.{where}", **steps)(model.fit)
     return model, *tables
 
 

@@ -6,8 +6,7 @@ import numpy as np
 from scipy.optimize import minimize, minimize_scalar
 from scipy.special import logit, logsumexp
 
-from ._cross_fitting import ask_body, gather
-from ._head import forward
+from ._cross_fitting import ask_as_new, ask_body
 from ._rows import draw_rows
 from ._target import mean_of
 
@@ -114,10 +113,7 @@ def balance(network, table, loss):
     served = network.serve()
     parts = np.array_split(some, -(-len(some) // _ROWS_AT_ONCE))
     raw = np.concatenate(
-        [
-            forward(network.head, gather(served, table.codes[rows]), table.numeric[rows])
-            for rows in parts
-        ]
+        [ask_as_new(network.head, served, table.codes[r], table.numeric[r]) for r in parts]
     )
     # The rows drawn are not quite like all. As far as predictions follow the target, so must their mean.
     apart, predicted = target - weight @ target, mean(raw)

@@ -120,6 +120,13 @@ def out_of_fold_vectors(tables, codes, fold):
     return np.concatenate([t[fold, column] for t, column in zip(tables, codes.T)], axis=1)
 
 
+def find_in_folds(codes, fold, n_codes):
+    """Whether a fold has rows of a code, shape (n_folds, n_codes)."""
+    is_there = np.zeros((int(fold.max()) + 1, n_codes), dtype=bool)
+    is_there[fold, codes] = True
+    return is_there
+
+
 def mean_in_reach(table, codes, fold):
     """The mean of a column's fold tables, in which vectors that no row shows stay among those that rows show.
 
@@ -140,8 +147,7 @@ def mean_in_reach(table, codes, fold):
         Where no category has rows in two folds, the mean as it is.
     """
     mean = table.mean(axis=0)
-    is_there = np.zeros(table.shape[:2], dtype=bool)
-    is_there[fold, codes] = True
+    is_there = find_in_folds(codes, fold, table.shape[1])
     is_shown = is_there.sum(axis=0) > 1
     if not is_shown.any():
         return mean
@@ -205,16 +211,51 @@ def gather(served, codes):
     -------
     vectors : ndarray of shape (n_bodies or 1, n_rows, sum of n_components), float32
     """
-    n_rows, width = len(codes), sum(t.shape[2] for t in served)
-    out = np.empty((max(map(len, served)), n_rows, width), dtype=np.float32)
-    start = 0
-    for table, column in zip(served, codes.T):
-        stop = start + table.shape[2]
-        for k in range(len(out)):  # not at once, which would hold all of it once more
-            own = table[k if len(table) > 1 else 0]
-            out[k, :, start:stop] = own.take(column, axis=0, mode="clip")
-        start = stop
+    n_bodies, width = max(map(len, served)), sum(t.shape[2] for t in served)
+    out = np.empty((n_bodies, len(codes), width), dtype=np.float32)
+    for k in range(n_bodies):
+        write_vectors([t[k if len(t) > 1 else 0] for t in served], codes, out[k])
     return out
+
+
+def write_vectors(tables, codes, out):
+    """Write each row's vectors, column after column, into the first columns of `out`.
+
+    Parameters
+    ----------
+    tables : list of ndarray of shape (n_codes, n_components)
+    codes : ndarray of shape (n_rows, n_columns)
+    out : ndarray of shape (n_rows, n_out)
+    """
+    if len(tables) == 1 and out.shape[1] == tables[0].shape[1]:
+        # mode="clip" writes straight into `out`; the codes are in range anyway.
+        np.take(tables[0], codes[:, 0], axis=0, out=out, mode="clip")
+        return
+    start = 0
+    for j, table in enumerate(tables):
+        stop = start + table.shape[1]
+        out[:, start:stop] = table.take(codes[:, j], axis=0, mode="clip")
+        start = stop
+
+
+def ask_as_new(head, served, codes, numeric):
+    """Raw outputs of rows as if they were new ones.
+
+    Parameters
+    ----------
+    head : dict
+        As `forward` takes it.
+    served : list of ndarray of shape (n_bodies or 1, n_codes, n_components)
+        One per column, those of crossed pairs as well.
+    codes : ndarray of shape (n_rows, n_columns)
+    numeric : ndarray of shape (n_rows, n_numeric), float32
+        Scaled as in training.
+
+    Returns
+    -------
+    raw : ndarray of shape (n_rows, n_outputs), float64
+    """
+    return forward(head, gather(served, codes), numeric)
 
 
 def keep_apart(network, table, n_vectors):
@@ -239,16 +280,14 @@ def keep_apart(network, table, n_vectors):
     network : TrainedNetwork
     """
     some = draw_rows(table.n_rows, ROWS_ASKED)
-    codes, numeric = table.codes[some], table.numeric[some]
-    apart = replace(network, n_apart=n_vectors)
-    one, other = (
-        forward(network.head, gather(n.serve(), codes), numeric)
-        for n in (replace(network, n_apart=0), apart)
-    )
-    is_far = (
-        np.square(one - other).sum() > LEAST_APART * np.square(other - other.mean(axis=0)).sum()
-    )
-    return apart if is_far else network
+    vectors = gather(network.tables, table.codes[some])
+    mean = vectors.mean(axis=0, keepdims=True)
+    width = sum(t.shape[2] for t in network.tables[:n_vectors])
+    vectors[:, :, width:] = mean[:, :, width:]
+    by_mean, apart = (forward(network.head, v, table.numeric[some]) for v in (mean, vectors))
+    spread = np.square(apart - apart.mean(axis=0)).sum()
+    is_far = np.square(by_mean - apart).sum() > LEAST_APART * spread
+    return replace(network, n_apart=n_vectors) if is_far else network
 
 
 def round_to_noise(vectors, tables, codes):

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.stats import rankdata
 
+from ._cross_fitting import find_in_folds
 from ._numeric import learn_scaling, scale
 from ._rows import draw_by_weight
 
@@ -214,10 +215,7 @@ def _is_known(codes, fold):
     """Whether each training row's category is one, and is known outside the row's fold."""
     if fold is None:
         return codes > 0
-    of_code = np.full(codes.max() + 1, -1)  # a fold of each
-    of_code[codes] = fold
-    is_spread = np.zeros(len(of_code), dtype=bool)
-    is_spread[codes[of_code[codes] != fold]] = True
+    is_spread = find_in_folds(codes, fold, codes.max() + 1).sum(axis=0) > 1
     is_spread[0] = False
     return is_spread[codes]
 

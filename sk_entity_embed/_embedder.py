@@ -14,17 +14,17 @@ from sklearn.utils.validation import check_array, check_is_fitted
 
 from . import _persistence
 from ._cross_fitting import (
+    ask_as_new,
     ask_body,
     ask_out_of_fold,
-    gather,
     out_of_fold_vectors,
     round_to_noise,
+    write_vectors,
 )
 from ._deviations import Deviations, read_numbers
 from ._fit_links import fit_links
 from ._fit_network import fit_network
 from ._fold_in import explain, fold_in
-from ._head import forward
 from ._native import in_pandas
 from ._neighbors import check_index, make_searcher
 from ._pairs import Pairs
@@ -504,7 +504,7 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         n_rows, width = len(columns.codes), sum(self.n_components_)
         tables = self._cached("tables", self._stack_tables)
         out = np.empty((n_rows, width + columns.numeric.shape[1]), dtype=np.float32)
-        _write_vectors(tables, columns.codes, out)
+        write_vectors(tables, columns.codes, out)
         out[:, width:] = columns.numeric
         if self.add_prediction and not self._is_of_pairs:
             return self._append(out, Target(**self._target).contrasts(self._ask(columns)))
@@ -520,7 +520,7 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         tables = self._cached("inner tables", self._stack_inner_tables)
         codes = np.hstack([columns.codes, self._encode_pairs(columns)])
         served = _for_bodies([*tables, *self._pair_effects])
-        return forward(self._head, gather(served, codes), self._read_numbers(columns))
+        return ask_as_new(self._head, served, codes, self._read_numbers(columns))
 
     def _read_numbers(self, columns):
         """The numbers of new rows as the network reads them."""
@@ -1143,7 +1143,7 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         effects = zip(self._pair_effects, self._encode_pairs(unknown).T)
         rows += [of_pair[own] for of_pair, own in effects]
         codes = np.zeros((1, len(rows)), dtype=np.int32)
-        raw = forward(self._head, gather(_for_bodies(rows), codes), self._read_numbers(unknown))
+        raw = ask_as_new(self._head, _for_bodies(rows), codes, self._read_numbers(unknown))
         Target(**self._target).as_columns(raw)
 
     def __getstate__(self):
@@ -1209,19 +1209,6 @@ _OF_ONE_INTERACTION = frozenset(
 def _for_bodies(tables):
     """Tables of one for all bodies, or one for each, with an axis for these."""
     return [table if table.ndim == 3 else table[None] for table in tables]
-
-
-def _write_vectors(tables, codes, out):
-    """Write each row's vectors, column after column, into the first columns of `out`."""
-    if len(tables) == 1 and out.shape[1] == tables[0].shape[1]:
-        # mode="clip" writes straight into `out`; the codes are in range anyway.
-        np.take(tables[0], codes[:, 0], axis=0, out=out, mode="clip")
-        return
-    start = 0
-    for j, table in enumerate(tables):
-        stop = start + table.shape[1]
-        out[:, start:stop] = table.take(codes[:, j], axis=0, mode="clip")
-        start = stop
 
 
 def _of_row(links, row):

@@ -321,10 +321,10 @@ def _describe(data, vectors, tables, learned):
     pairs, values = no_pairs(), no_values()
     if learned.crossing is not None:
         pairs, values = learned.crossing.pairs, learned.crossing.values
-    inner, effects = predicting.tables[: len(tables)], predicting.tables[len(tables) :]
-    as_read = np.asarray if predicting.n_apart else _mean_table
+    read = [t[0] if len(t) == 1 else t for t in predicting.serve()]
+    inner, effects = read[: len(tables)], read[len(tables) :]
     if data.table.fold is None:
-        served = [_mean_table(t) for t in tables]
+        served = [t[0] for t in tables]
     else:
         codes, fold = data.table.codes, data.table.fold
         served = [mean_in_reach(t, column, fold) for t, column in zip(tables, codes.T)]
@@ -339,21 +339,15 @@ def _describe(data, vectors, tables, learned):
         **_name_vectors(served, data.n_categories),
         "n_components_": [t.shape[2] for t in tables],
         "_inner_tables": [
-            None if np.array_equal(own, shown) else own
-            for own, shown in zip(map(as_read, inner), served)
+            None if np.array_equal(own, shown) else own for own, shown in zip(inner, served)
         ],
         "_head": predicting.head,
         "_values": vars(values),
         "_pairs": vars(pairs),
-        "_pair_effects": [_mean_table(t) for t in effects],
+        "_pair_effects": effects,
         "history_": network.history,
         "n_epochs_": len(network.history),
     }
-
-
-def _mean_table(fold_tables):
-    """The mean of a column's fold tables; of a single one no copy, which may be the largest array of a fit."""
-    return fold_tables[0] if len(fold_tables) == 1 else fold_tables.mean(axis=0)
 
 
 def _name_vectors(tables, n_categories):

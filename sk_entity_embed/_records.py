@@ -111,6 +111,11 @@ class TrainingPlan:
     device: str
     n_doublings: int = 0  # of the epochs, at most, while that lowers the out-of-fold loss
 
+    @property
+    def most_epochs(self):
+        """Epochs of all cycles together, if none is left out."""
+        return self.max_epochs << self.n_doublings
+
 
 @dataclass(frozen=True)
 class TrainedNetwork:
@@ -144,9 +149,12 @@ class TrainedNetwork:
     n_apart: int = 0
 
     def serve(self):
-        """What new rows are answered from: a table for each body or one for all, shape (n_tables or 1, n_codes, d)."""
+        """What new rows are answered from: a table for each body or one for all, shape (n_tables or 1, n_codes, d).
+
+        No copy where there is a single one, which may be the largest array of a fit.
+        """
         return [
-            t if c < self.n_apart else t.mean(axis=0, keepdims=True)
+            t if c < self.n_apart or len(t) == 1 else t.mean(axis=0, keepdims=True)
             for c, t in enumerate(self.tables)
         ]
 

@@ -53,7 +53,7 @@ class Task:
     @property
     def max_epochs(self):
         """Most epochs of all trainings together."""
-        of_vectors, *of_pairs = [plan.max_epochs << plan.n_doublings for plan in self.plans]
+        of_vectors, *of_pairs = [plan.most_epochs for plan in self.plans]
         return of_vectors + sum(of_pairs) * (2 if self.may_search_early else 1)
 
     @property
@@ -174,7 +174,7 @@ class _Trainings:
         self.on_epoch.finish = lambda network: Learned(finish(network))
         return finish
 
-    def _go_on(self, export, losses):
+    def _go_on(self, export, history):
         """Whether the vectors are worth another cycle of epochs.
 
         They are if the predictions may get better than those with the pairs that the first cycle's residuals chose: if
@@ -187,9 +187,10 @@ class _Trainings:
         ----------
         export : callable
             Gives the network.
-        losses : list of float
-            Of rows out of their folds, after each cycle.
+        history : list of dict
+            The records of the epochs; the last one of each cycle has the loss of rows out of their folds.
         """
+        losses = [r["validation_loss"] for r in history if "validation_loss" in r]
         if len(losses) == 1:
             network = replace(self._begin()(export()), validation_loss=losses[0])
             chosen = self._choose(network)
@@ -295,6 +296,6 @@ def _finish(network, table, loss, texts=None, n_fixed=0):
         network = join_columns(network, texts)
     if table.fold is not None:
         network = keep_apart(network, table, n_fixed or len(network.tables))
-    if table.fold is not None and loss in ("log_loss", "cross_entropy"):
-        network = calibrate(network, table, loss)
+        if loss in ("log_loss", "cross_entropy"):
+            network = calibrate(network, table, loss)
     return balance(network, table, loss)

@@ -23,6 +23,21 @@ class Callback:
         """After each task."""
 
 
+class EpochCounter(Callback):
+    """Counts epochs, and may stop or interrupt the training in one of them."""
+
+    def __init__(self, stop_in=None, interrupt_in=None):
+        self.n, self.stop_in, self.interrupt_in = 0, stop_in, interrupt_in
+
+    def on_fit_task_end(self, estimator, context):
+        if context.task_name != "epoch":
+            return False
+        self.n += 1
+        if self.n == self.interrupt_in:
+            raise KeyboardInterrupt
+        return self.n == self.stop_in
+
+
 def make_shops(n_rows=200, random_state=0, missing=True):
     """A shop, an item and a price with a real target: effects of shop and item, plus the price.
 

@@ -7,7 +7,7 @@ import pandas as pd
 import polars as pl
 import pytest
 import skops.io
-from _made import Callback, make_pairs, same_state
+from _made import EpochCounter, make_pairs, same_state
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
@@ -377,21 +377,10 @@ def test_missing_is_an_entity(pairs):
     assert np.isfinite(embedder.embeddings_[1]).all()
 
 
-class Interrupt(Callback):
-    """Ctrl-C at the end of the second epoch."""
-
-    n_seen = 0
-
-    def on_fit_task_end(self, estimator, context):
-        self.n_seen += 1
-        if self.n_seen == 2:
-            raise KeyboardInterrupt
-
-
 @pytest.mark.parametrize("solver", SOLVERS)
 def test_ctrl_c_warns_and_keeps_what_was_learned(pairs, solver):
     """The estimator is fitted with two epochs."""
-    embedder = make(solver, max_epochs=9).set_callbacks(Interrupt())
+    embedder = make(solver, max_epochs=9).set_callbacks(EpochCounter(interrupt_in=2))
     with pytest.warns(ConvergenceWarning, match="(?i)interrupted"):
         embedder.fit(pairs[0])
     assert embedder.n_epochs_ <= 3

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from _made import Callback
+from _made import EpochCounter
 from sklearn.metrics import r2_score, roc_auc_score
 
 from sk_entity_embed import (
@@ -152,19 +152,6 @@ def test_pairs_leave_the_vectors_as_they_are(crossed, add_prediction):
     np.testing.assert_array_equal(vectors[True], vectors[False])
 
 
-class _StopIn(Callback):
-    """A callback that ends the training after some epochs."""
-
-    def __init__(self, n_epochs):
-        self.left = n_epochs
-
-    def on_fit_task_end(self, estimator, context):
-        if context.task_name != "epoch":
-            return False
-        self.left -= 1
-        return self.left <= 0
-
-
 @pytest.mark.parametrize("cv", [5, None])
 @pytest.mark.parametrize(("n_epochs", "n_pairs"), [(2, 0), (4, 0), (5, 0), (6, 1)])
 def test_a_training_that_was_stopped_goes_without_pairs(crossed, n_epochs, n_pairs, cv):
@@ -173,7 +160,7 @@ def test_a_training_that_was_stopped_goes_without_pairs(crossed, n_epochs, n_pai
     embedder = EntityEmbedder(
         add_prediction=True, crossed_pairs=True, cv=cv, max_epochs=4, random_state=0
     )
-    embedder.set_callbacks(_StopIn(n_epochs)).fit(X[:1000], y[:1000])
+    embedder.set_callbacks(EpochCounter(stop_in=n_epochs)).fit(X[:1000], y[:1000])
     assert embedder.n_epochs_ == min(n_epochs, 4)
     assert len(embedder._pair_effects) == n_pairs
     assert np.isfinite(embedder.transform(X_new)).all()

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import skops.io
-from _made import PLAIN, QUICK, Callback, make_climates, make_shops
+from _made import PLAIN, QUICK, EpochCounter, make_climates, make_shops
 from scipy import sparse
 from sklearn import config_context
 from sklearn.base import clone, is_classifier, is_regressor
@@ -362,20 +362,12 @@ def test_a_failed_fit_leaves_the_predictor_as_it_was(cls, shops):
     np.testing.assert_array_equal(predictor.predict(X), expected)
 
 
-class Interrupt(Callback):
-    """Ctrl-C at the end of the first epoch."""
-
-    def on_fit_task_end(self, estimator, context):
-        if context.task_name == "epoch":
-            raise KeyboardInterrupt
-
-
 @pytest.mark.parametrize("cls", PREDICTORS)
 def test_ctrl_c_warns_and_keeps_what_was_learned(cls, shops):
     """The predictor is fitted with one epoch."""
     X, y = shops
     y = y if cls is EntityEmbeddingRegressor else y > np.median(y)
-    predictor = cls(**QUICK).set_callbacks(Interrupt())
+    predictor = cls(**QUICK).set_callbacks(EpochCounter(interrupt_in=1))
     with pytest.warns(ConvergenceWarning, match="interrupted in epoch 2"):
         predictor.fit(X, y)
     assert predictor.embedder_.n_epochs_ == 1

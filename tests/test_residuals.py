@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from _made import Callback
+from _made import EpochCounter
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import log_loss, r2_score, roc_auc_score
 
@@ -328,21 +328,6 @@ def test_an_early_pair_reads_the_vectors_that_it_was_trained_on(tmp_path):
     np.testing.assert_array_equal(again.transform(X_new)[:, -1], new)
 
 
-class _Epochs(Callback):
-    """Counts epochs, and may stop or interrupt the training in one of them."""
-
-    def __init__(self, stop_in=None, interrupt_in=None):
-        self.n, self.stop_in, self.interrupt_in = 0, stop_in, interrupt_in
-
-    def on_fit_task_end(self, estimator, context):
-        if context.task_name != "epoch":
-            return False
-        self.n += 1
-        if self.n == self.interrupt_in:
-            raise KeyboardInterrupt
-        return self.n == self.stop_in
-
-
 @pytest.mark.usefixtures("two_doublings")
 @pytest.mark.parametrize(
     ("n_epochs", "has_pairs"),
@@ -358,9 +343,9 @@ def test_what_was_learned_in_time_is_kept(n_epochs, has_pairs, is_interrupted):
     """A stop, and Ctrl-C, end all trainings; pairs serve once a cycle of theirs is whole."""
     (X, y), (X_new, y_new) = make_grid()
     if is_interrupted:
-        epochs = _Epochs(interrupt_in=n_epochs + 1)
+        epochs = EpochCounter(interrupt_in=n_epochs + 1)
     else:
-        epochs = _Epochs(stop_in=n_epochs)
+        epochs = EpochCounter(stop_in=n_epochs)
     model = EntityEmbeddingRegressor(random_state=0).set_callbacks(epochs)
     if is_interrupted:
         with pytest.warns(ConvergenceWarning, match="interrupted"):

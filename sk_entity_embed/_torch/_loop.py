@@ -52,8 +52,8 @@ def train(table, spec, plan, on_epoch=None, fixed=(), after_cycle=None):
         Tables of the first columns that are not to be learned any more.
     after_cycle : callable or None
         Called after each cycle of epochs that another one is to follow, with a function that gives the TrainedNetwork
-        so far and the list of validation losses after each cycle. A false result ends the training. What it does in
-        the meantime, be it a training of its own, does not change this one.
+        so far and the list of the epochs' records. A false result ends the training. What it does in the meantime, be
+        it a training of its own, does not change this one.
 
     Returns
     -------
@@ -245,8 +245,7 @@ class _Training:
 
     def run(self, on_epoch, after_cycle=None):
         """All epochs; returns what they leave."""
-        waiting, losses = 0, []
-        n_epochs = self.plan.max_epochs << self.plan.n_doublings
+        waiting = 0
         try:
             for epoch, (length, place) in enumerate(self._calendar()):
                 if self.best is None and self.best_loss < math.inf:
@@ -270,14 +269,13 @@ class _Training:
                     least = LARGE_GAIN if is_late else LEAST_GAIN
                     cycle = [*self.history, record][-length:]
                     goes_on = self._judge(record) > least and promises(cycle, len(self.codes))
-                    losses.append(record["validation_loss"])
                 self.history.append(record)
                 stop = on_epoch is not None and on_epoch(record, export)
                 self.interrupted = bool(stop)
                 if stop or not goes_on:
                     break
-                is_between = place + 1 == length and epoch + 1 < n_epochs
-                if is_between and after_cycle is not None and not after_cycle(self.export, losses):
+                is_between = place + 1 == length and epoch + 1 < self.plan.most_epochs
+                if is_between and after_cycle and not after_cycle(self.export, self.history):
                     break
         except KeyboardInterrupt:
             self.interrupted = True
