@@ -227,6 +227,14 @@ def ours_as_learned(split):
         return ours(split)
 
 
+def ours_trained_on(split):
+    """Our vectors trained for as long as the network's own loss falls: are more epochs worth their time?"""
+    with mock.patch(
+        "sk_entity_embed._fit_network.FEW_ROWS", np.inf
+    ):  # no model behind them is asked
+        return ours(split)
+
+
 def target_p(split):
     """TargetEncoder beside our prediction alone: what do the vectors add?"""
     embedder = our_embedder(split, add_prediction=True)
@@ -322,6 +330,7 @@ ENCODERS = {
     "ours exact": ours_exact,
     "ours+p exact": ours_p_exact,
     "ours as learned": ours_as_learned,
+    "ours trained on": ours_trained_on,
 }
 OURS = ("ours", "ours+p")
 # questions about ours, no rivals
@@ -335,6 +344,7 @@ VARIANTS = (
     "ours exact",
     "ours+p exact",
     "ours as learned",
+    "ours trained on",
     "our predictor uncalibrated",
     "our predictor without deviations",
     "our predictor without chosen pairs",

@@ -24,6 +24,7 @@ from _encoders import our_embedder
 from _harness import choose, parse, record, timed
 from _r_tables import LATER_R_TABLES, R_TABLES
 
+from sk_entity_embed._rows import FEW_ROWS
 from sk_entity_embed._torch import _loop
 
 OURS = (*bench_quality.DATASETS, "factors")
@@ -57,7 +58,7 @@ def run(name, seed, rules, n_rows):
     """A row for one table, None if it has too few rows."""
     split = bench_quality.load_split(name, seed, seed, n_rows, {})
     n_used = len(split.X)
-    if n_used < min(_loop.FEW_ROWS, n_rows):
+    if n_used < min(FEW_ROWS, n_rows):
         return None
     training = timed(lambda: whole_history(split))
     epochs, loss = stop(training.result, n_used, -np.inf)

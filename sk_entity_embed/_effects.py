@@ -86,7 +86,7 @@ def append_effects(tables, table, numeric, of_groups, widths, loss):
     tables = list(tables)
     for c, outputs in zip(candidates, _choose(gain, left, weight).T):
         if outputs.any():
-            axes = _axes(of_rows[c][:, outputs], weight)[:, : n_further[c]]
+            axes = principal_axes(of_rows[c][:, outputs], weight)[:, : n_further[c]]
             further = (effects[c][:, :, outputs] @ axes).astype(np.float32)
             tables[c] = np.concatenate([tables[c], further], axis=2)
     return tables
@@ -253,7 +253,7 @@ def _choose(gain, left, weight):
     return of_all & (gain > MIN_ROWS * (weight @ weight) * left)  # of even weights that is 1 / rows
 
 
-def _axes(values, weight):
+def principal_axes(values, weight):
     """Principal axes of rows around their mean, as columns, each of the sign that makes its largest part positive.
 
     Those of hardly any variance are left out.

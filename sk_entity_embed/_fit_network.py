@@ -34,10 +34,12 @@ from ._reading import (
 )
 from ._records import Columns, Fitted, NetworkSpec, TrainingTable
 from ._responses import express
+from ._rows import FEW_ROWS
 from ._target import Target, read_target, start_output
 from ._text_groups import append_groups, learn_text_groups, tell_apart
 from ._trainings import Task, train_all
 from ._values import learn_values, no_values
+from ._worth import loss_behind
 
 
 def fit_network(estimator, X, y, sample_weight, split_params, owner=None, class_weight=None):
@@ -53,7 +55,8 @@ def fit_network(estimator, X, y, sample_weight, split_params, owner=None, class_
     random_state = check_random_state(estimator.random_state)
     data = _read(estimator, X, y, sample_weight, class_weight, split_params, random_state)
     vectors = _choose_vectors(estimator, data, is_predictor=owner is not None)
-    task = _set_task(estimator, data, vectors, random_state, is_predictor=owner is not None)
+    is_asked = owner is not None or estimator.add_prediction
+    task = _set_task(estimator, data, vectors, random_state, is_asked)
     owner = owner or estimator
 
     def describe_owner(learned):
@@ -66,8 +69,13 @@ def fit_network(estimator, X, y, sample_weight, split_params, owner=None, class_
         return owner._fitted_attributes(embedder)
 
     seen = (X, y, sample_weight)
+    judge = None
+    if not is_asked and data.fold is not None and task.table.n_rows >= FEW_ROWS:
+        judge = lambda network: loss_behind(  # noqa: E731
+            _show(data, vectors, task, network), task.table, data.numeric
+        )
     with EpochCallbacks(owner, describe_owner, task.max_epochs, seen) as on_epoch:
-        learned = train_all(task, on_epoch)
+        learned = train_all(task, on_epoch, judge)
     tables = _show(data, vectors, task, learned.network)
     return Fitted(
         columns=data.columns,
@@ -268,8 +276,8 @@ def _group_texts(wanted, vocabularies, are_auto, table):
     return texts
 
 
-def _set_task(estimator, data, vectors, random_state, is_predictor):
-    target, is_asked = data.target, is_predictor or estimator.add_prediction
+def _set_task(estimator, data, vectors, random_state, is_asked):
+    target = data.target
     table = replace(data.table, codes=append_groups(data.table.codes, vectors.of_groups))
     n_codes = [v.n_codes for v in data.attributes["_vocabularies"]]
     n_codes += [len(groups) + 1 for groups in vectors.texts if groups]

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+FEW_ROWS = 5000  # fewer are quick to fit, and losses of theirs say less
+
 
 def draw_rows(n_rows, at_most):
     """Positions of rows drawn at random, the same each time; all if there are no more than `at_most`.

@@ -314,6 +314,24 @@ def test_pairs_are_found_before_the_network_learns_them_slowly():
     assert r2["auto"] > r2[False] + 0.05
 
 
+@pytest.mark.parametrize(("columns", "n_trainings"), [("ab", 3), ("abc", 2)])
+def test_more_pairs_by_counts_than_chosen_are_trained_once(columns, n_trainings, monkeypatch):
+    """The early training of one that residuals choose is not worth that of all the others."""
+    monkeypatch.setattr(_plan, "MAX_DOUBLINGS", 1)
+    monkeypatch.setattr(_trainings, "choose_pairs", lambda *_: [(0, 1)])
+    begun, begin = [], _loop._Training.__init__
+    monkeypatch.setattr(
+        _loop._Training, "__init__", lambda self, *args: begun.append(1) or begin(self, *args)
+    )
+    rng = np.random.default_rng(0)
+    codes = rng.integers(6, size=(600, len(columns)))
+    X = pd.DataFrame({name: [f"{name}{i}" for i in codes[:, j]] for j, name in enumerate(columns)})
+    y = rng.normal(size=(6, 6))[codes[:, 0], codes[:, 1]]
+    model = EntityEmbeddingRegressor(random_state=0).fit(X, y)
+    assert len(begun) == n_trainings
+    assert len(model.embedder_._pair_effects) == len(columns) * (len(columns) - 1) // 2
+
+
 @pytest.mark.usefixtures("two_doublings")
 def test_an_early_pair_reads_the_vectors_that_it_was_trained_on(tmp_path):
     """The prediction column is the predictor's, out of fold as good as on new rows, and survives being saved."""

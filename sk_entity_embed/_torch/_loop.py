@@ -15,7 +15,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from .._alignment import ROWS_COMPARED, find_turns
 from .._records import TrainedNetwork
-from .._rows import some_rows
+from .._rows import FEW_ROWS, some_rows
 from ._device import own_defaults
 from ._losses import make_loss, steepness
 from ._network import AdamW, Bodies, MaskPool, Tables
@@ -28,9 +28,9 @@ ROWS_JUDGED = 4096  # rows of each fold that judge a cycle
 # Share by which a cycle must lower the validation loss for another to follow; and after `MANY_CYCLES`, which take long.
 LEAST_GAIN, LARGE_GAIN, MANY_CYCLES = 0.01, 0.1, 4
 # Shares of the validation loss: the least gap to the training loss that tells of rows learned by heart, and what a
-# cycle must promise then (benchmarks/bench_epochs.py). Fewer rows are quick to fit, and their losses say less: among
-# tables of several classes and 800 to 2,500 rows some lose 2 to 5 % by the same rule.
-LEAST_GAP, LEAST_PROMISE, FEW_ROWS = 0.01, 0.03, 5000
+# cycle must promise then (benchmarks/bench_epochs.py). Of tables with several classes and 800 to 2,500 rows some lose 2
+# to 5 % by the same rule, so it is for more than a few rows.
+LEAST_GAP, LEAST_PROMISE = 0.01, 0.03
 # Scales of softmax outputs that are tried where a cycle is judged: how sure a network should be is found afterwards, so
 # it may be surer than it is right as long as it is right more often.
 SCALES = (1.0, 0.85, 0.7, 0.55, 0.4, 0.25)
