@@ -2,6 +2,7 @@
 
 import pickle
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -18,7 +19,7 @@ from sk_entity_embed import (
     _trainings,
 )
 from sk_entity_embed._records import NetworkSpec, TrainedNetwork, TrainingTable
-from sk_entity_embed._residuals import LEAST_GAIN, choose_pairs
+from sk_entity_embed._residuals import LEAST_GAIN, choose_pairs, leaves_products
 from sk_entity_embed._torch import _loop
 from sk_entity_embed._values import learn_values
 
@@ -281,6 +282,74 @@ def test_a_search_that_is_interrupted_keeps_the_network(monkeypatch):
     with pytest.warns(ConvergenceWarning, match="looking for crossed pairs; keeping"):
         model.fit(X, y)
     np.testing.assert_array_equal(model.predict(X), plain.predict(X))
+
+
+# -- products of traits ----------------------------------------------------------------------------
+
+
+def make_factors(n_rows, strength=1.0, n_categories=60, seed=0):
+    """Effects of two columns that add up, and hidden traits of both whose products count by `strength`."""
+    rng = np.random.default_rng(seed)
+    codes = rng.integers(0, n_categories, (n_rows, 2))
+    effects, traits = rng.standard_normal((2, n_categories)), rng.standard_normal((2, n_categories))
+    y = effects[0, codes[:, 0]] + effects[1, codes[:, 1]] + 0.5 * rng.standard_normal(n_rows)
+    y += strength * traits[0, codes[:, 0]] * traits[1, codes[:, 1]]
+    return pd.DataFrame(codes, columns=["a", "b"]).astype(str), y
+
+
+def leaves_products_of(X, y, sample_weight=None):
+    """What is told of a network that has learned for two epochs."""
+    told = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_plan, "auto_epochs", lambda *_: 2)
+        patch.setattr(_plan, "MAX_DOUBLINGS", 1)
+        patch.setattr(_loop, "LEAST_GAIN", np.inf)
+        patch.setattr(
+            _trainings, "leaves_products", lambda *args: told.append(leaves_products(*args)) or True
+        )
+        embedder = EntityEmbedder(hidden_layer_sizes=(8,), random_state=0)
+        assert embedder.fit(X, y, sample_weight=sample_weight).n_epochs_ == 4
+    return told
+
+
+@pytest.mark.parametrize(("strength", "expected"), [(1.0, True), (0.0, False)])
+def test_products_of_traits_are_told_from_noise(strength, expected):
+    """However the effects that add up are, which two epochs have not learned."""
+    X, y = make_factors(2000, strength)
+    assert leaves_products_of(X, y) == [expected]
+    assert leaves_products_of(X, y > 0) == [expected]
+
+
+def test_products_of_several_outputs_and_weighted_rows_are_told():
+    """The second output alone has them; and rows that hide them weigh next to nothing."""
+    X, y = make_factors(2000)
+    rng = np.random.default_rng(1)
+    assert leaves_products_of(X, np.column_stack([3 * rng.standard_normal(2000), y])) == [True]
+    hidden = np.arange(2000) % 4 == 0
+    spoiled = np.where(hidden, 50 * rng.standard_normal(2000), y)
+    weight = np.where(hidden, 1e-6, 1.0)
+    assert leaves_products_of(X, spoiled, weight) == [True]
+
+
+def test_a_single_column_has_no_products():
+    """Nor has it with one of two values, whose effects differ by a number a category."""
+    X, y = make_factors(500)
+    assert leaves_products_of(X[["a"]], y) == [False]
+    X["b"] = np.where(X["b"] < "3", "low", "high")
+    assert leaves_products_of(X, y) == [False]
+
+
+@pytest.mark.usefixtures("two_doublings")
+def test_a_plateau_does_not_end_the_training():
+    """An exclusive or of three columns' values starts where nothing pulls: a cycle gains nothing, and others all."""
+    R = np.array(list(product(range(3), range(3), range(2), range(3), range(4), range(2))))
+    y = (R[:, 0] == R[:, 1]) | (R[:, 4] == 0)  # the first of the MONK's problems
+    X = pd.DataFrame(R).astype(str)
+    train = np.random.default_rng(0).permutation(432)[:324]
+    embedder = EntityEmbedder(random_state=0).fit(X.iloc[train], y[train])
+    losses = [r["validation_loss"] for r in embedder.history_ if "validation_loss" in r]
+    assert losses[1] > 0.95 * losses[0]
+    assert losses[-1] < 0.1 * losses[0]
 
 
 # -- when they are looked for ----------------------------------------------------------------------

@@ -4,13 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from _made import QUICK, make_shops
 
 from sk_entity_embed import EntityEmbedder, EntityEmbeddingRegressor, _fit_network, _trainings
 from sk_entity_embed._records import TrainingTable
 from sk_entity_embed._torch import _loop
 from sk_entity_embed._worth import loss_behind
-
-from ._made import QUICK, make_shops
 
 
 @pytest.fixture(scope="module")

@@ -51,9 +51,10 @@ def train(table, spec, plan, on_epoch=None, fixed=(), after_cycle=None):
     fixed : list of ndarray of shape (n_tables, n_codes, n_components)
         Tables of the first columns that are not to be learned any more.
     after_cycle : callable or None
-        Called after each cycle of epochs that another one is to follow, with a function that gives the TrainedNetwork
-        so far and the list of the epochs' records. A false result ends the training. What it does in the meantime, be
-        it a training of its own, does not change this one.
+        Called after each cycle of epochs that another one may follow, with a function that gives the TrainedNetwork so
+        far, the list of the epochs' records, and whether the cycle has gained so much that another one may pay. Its
+        result says whether one follows; without it, that does. What it does in the meantime, be it a training of its
+        own, does not change this one.
 
     Returns
     -------
@@ -257,6 +258,7 @@ class _Training:
                 if 4 * place // length < 4 * (place + 1) // length < 4:
                     self._turn_tables()
                 goes_on, export = math.isfinite(record["loss"]), self.export
+                has_gained = True
                 if not goes_on:
                     if self.best is None:
                         raise self._diverged(f"the loss became {record['loss']}", epoch + 1)
@@ -268,14 +270,15 @@ class _Training:
                     is_late = length >= self.plan.max_epochs << (MANY_CYCLES - 2)
                     least = LARGE_GAIN if is_late else LEAST_GAIN
                     cycle = [*self.history, record][-length:]
-                    goes_on = self._judge(record) > least and promises(cycle, len(self.codes))
+                    has_gained = self._judge(record) > least and promises(cycle, len(self.codes))
                 self.history.append(record)
                 stop = on_epoch is not None and on_epoch(record, export)
                 self.interrupted = bool(stop)
                 if stop or not goes_on:
                     break
-                is_between = place + 1 == length and epoch + 1 < self.plan.most_epochs
-                if is_between and after_cycle and not after_cycle(self.export, self.history):
+                if place + 1 == length and epoch + 1 < self.plan.most_epochs and after_cycle:
+                    has_gained = after_cycle(self.export, self.history, has_gained)
+                if not has_gained:
                     break
         except KeyboardInterrupt:
             self.interrupted = True
