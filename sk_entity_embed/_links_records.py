@@ -4,7 +4,7 @@ Codes here are 0-based positions in the two tables; entities without a usable co
 out before.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from scipy import sparse
@@ -37,6 +37,13 @@ class LinkPairs:
     n_right: int
     kind: str = "links"
 
+    def only(self, rows):
+        """Some of the pairs: positions or a mask."""
+        value, weight = (None if a is None else a[rows] for a in (self.value, self.weight))
+        return replace(
+            self, left=self.left[rows], right=self.right[rows], value=value, weight=weight
+        )
+
 
 @dataclass(frozen=True)
 class LinkSpec:
@@ -66,8 +73,8 @@ class LinkSpec:
     learning_rate : float or "auto"
         Of the sgd solver, before its linear decay.
     weight_decay : float, None or "auto"
-        L2 penalty of the vectors; None is 0. For the exact solver ``"auto"`` chooses on held-back
-        pairs.
+        L2 penalty of the vectors; None is 0. ``"auto"`` chooses on held-back pairs for the exact solver, and for
+        ratings and known non-links.
     negative_weight : float or "auto"
         Weight of a non-link beside a link of weight 1 in the exact solver.
     """

@@ -9,10 +9,10 @@ from sklearn.exceptions import ConvergenceWarning
 
 from sk_entity_embed._fold_in import fold_in
 from sk_entity_embed._links_records import LinkPairs, LinkSpec, link_matrix
-from sk_entity_embed._torch import _links_exact
+from sk_entity_embed._torch import _links, _links_exact
 from sk_entity_embed._torch._links import train_links
 from sk_entity_embed._torch._links_exact import Penalty, Side, both_sides, sweep
-from sk_entity_embed._torch._links_penalty import _Grid, choose
+from sk_entity_embed._torch._links_penalty import _Grid, _walk, choose
 
 FIXED = {"n_components": 4, "weight_decay": 0.1, "negative_weight": 0.02}
 
@@ -416,6 +416,60 @@ def test_a_last_step_gone_wrong_is_named():
         train_links(pairs, spec, seed=0)
 
 
+def rated_pairs(n_pairs=3000, strength=1.0, noise=0.1, n=(80, 60), kind="rating", seed=0):
+    """Ratings by effects of both entities and, by `strength`, by the product of two traits each."""
+    rng = np.random.default_rng(seed)
+    codes = rng.integers(0, n, (n_pairs, 2))
+    left, right = (rng.normal(size=(m, 3))[c] for m, c in zip(n, codes.T))
+    value = left[:, 0] + right[:, 0] + strength * (left[:, 1:] * right[:, 1:]).sum(axis=1)
+    value += noise * rng.normal(size=n_pairs)
+    if kind == "binary":
+        value = value > 0
+    return LinkPairs(*codes.T, value.astype(np.float32), None, *n, kind)
+
+
+@pytest.mark.parametrize("kind", ["rating", "binary"])
+def test_held_back_ratings_choose_the_decay(kind):
+    """Little where traits tell nearly all, much where they tell nothing."""
+    spec = LinkSpec(solver="sgd", n_components=4)
+    chosen = [
+        train_links(rated_pairs(kind=kind, strength=strength, noise=noise), spec, seed=0).ridge
+        for strength, noise in ((1.0, 0.1), (0.0, 2.0))
+    ]
+    assert chosen[0] < 0.5 <= chosen[1]
+    assert set(chosen) <= set(_links._DECAYS)
+
+
+def test_a_decay_that_is_given_stays():
+    """And so does the default of ratings too few to hold any back."""
+    spec = LinkSpec(n_components=4, weight_decay=0.07)
+    assert train_links(rated_pairs(), spec, seed=0).ridge == 0.07
+    few = train_links(rated_pairs(n_pairs=150), LinkSpec(n_components=4), seed=0)
+    assert few.ridge == _links._RATING["weight_decay"]
+    assert few.n_epochs == len(few.history) == _links._RATING["max_epochs"]
+
+
+def test_ctrl_c_in_the_choice_of_the_decay_leaves_one_epoch(monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_links.Factorization, "mean_loss", interrupt)
+    with pytest.warns(ConvergenceWarning, match="interrupted after 1 full"):
+        trained = train_links(rated_pairs(), LinkSpec(n_components=4), seed=0)
+    assert trained.n_epochs == 1
+    assert np.isfinite(trained.left_vectors).all()
+
+
+def test_biases_are_shrunk_by_their_count():
+    """One rating tells less of an entity than a hundred that say the same."""
+    left = np.repeat([0, 1, 2], [1, 100, 100])
+    right = np.arange(201) % 50
+    value = np.where(left == 2, -1.0, 1.0).astype(np.float32)
+    pairs = LinkPairs(left, right, value, None, 3, 50, "rating")
+    bias = train_links(pairs, LinkSpec(n_components=1, weight_decay=2.0), seed=0).left_bias
+    assert 0.2 < bias[0] < 0.6 * bias[1]
+
+
 @pytest.mark.parametrize(
     ("fields", "spec", "message"),
     [
@@ -457,13 +511,44 @@ def test_few_pairs_are_enough(n_pairs):
 def test_the_search_leaves_a_penalty_that_is_far_too_strong(monkeypatch):
     """From a start that shrinks all vectors to nothing, the walk goes to a weaker penalty."""
     monkeypatch.setattr("sk_entity_embed._torch._links_penalty._RIDGES", (0.2, 1.0, 50.0))
-    monkeypatch.setattr("sk_entity_embed._torch._links_penalty._START", (2, 2, 1))
+    monkeypatch.setattr("sk_entity_embed._torch._links_penalty._starts", lambda _: ((2, 2, 1),))
     links, _ = link_matrix(block_pairs(extra=0.0))
     generator = torch.Generator().manual_seed(0)
     choice = choose(links, None, 8, np.random.default_rng(0), generator, torch.device("cpu"))
     assert choice.penalty.ridge < 50
     assert choice.table.shape == (40, 8)
     assert not choice.interrupted
+
+
+@pytest.mark.parametrize("better", [0, 1])
+def test_a_walk_begins_at_the_better_start(better):
+    """And goes on among the neighbours of that one alone."""
+    starts, tried = ((2, 2, 1), (3, 3, 0)), []
+
+    class Trial:
+        n_pairs = 10_000
+
+        def gains(self, at, *_):
+            tried.append(at)
+            return np.full(50, float(at == starts[better]))
+
+        def keep(self):
+            kept.append(tried[-1])
+
+    class Grid:
+        def __contains__(self, at):
+            return min(at) >= 0
+
+        def penalty(self, at):
+            return at
+
+    kept = []
+    assert _walk(Trial(), Grid(), starts, 0.0) == (starts[better], False)
+    assert kept == list(starts[: better + 1])
+    assert tried[:2] == list(starts)
+    near = np.abs(np.array(tried[2:]) - starts[better]).max(axis=1)
+    assert len(near) > 3
+    assert (near == 1).all()
 
 
 def test_a_sample_chooses_the_penalty_of_large_data(monkeypatch):

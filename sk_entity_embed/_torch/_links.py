@@ -17,7 +17,7 @@ from ._device import own_defaults
 from ._links_exact import Penalty, both_sides, start_table, sweep
 from ._links_penalty import choose, penalty_of_kept
 from ._links_polish import polish, toward
-from ._links_sgd import Cosine, Factorization, Recipe, Softmax, run_epochs
+from ._links_sgd import Cosine, Factorization, Recipe, Softmax, as_batch, run_epochs
 from ._threads import enough_threads
 
 _KINDS = ("links", "binary", "rating")
@@ -31,6 +31,11 @@ _FLOPS = 13
 # most .002 anywhere). Above 250,000 they are fewer for time alone: their quality on data of that size is not measured.
 # All by benchmarks/bench_links.py.
 _SWEEPS = ((50_000, 12, 0.5), (250_000, 4, 0.0), (math.inf, 3, 0.0))
+# Of ratings, and of links and non-links: the best decay differs forty times between life expectancies, which country
+# and year all but determine, and delays of flights, of which vectors say nothing (benchmarks/bench_links.py --ratings).
+_DECAYS = (0.05, 0.2, 0.5, 2.0)
+_MOST_TRIED = 100_000
+_MIN_HELD, _MAX_HELD = 20, 10_000
 _LEAST_SCORE = 1e-3  # if what adds to it is always below, nothing was learned
 
 
@@ -90,14 +95,7 @@ def _usable(pairs):
             raise ValueError("The weights of pairs must be finite and not negative.")
         keep = pairs.weight > 0
         if not keep.all():
-            value = None if pairs.value is None else pairs.value[keep]
-            pairs = replace(
-                pairs,
-                left=pairs.left[keep],
-                right=pairs.right[keep],
-                weight=pairs.weight[keep],
-                value=value,
-            )
+            pairs = pairs.only(keep)
     if not len(pairs.left):
         raise ValueError("There is no pair with a positive weight to learn from.")
     if pairs.value is not None and not np.isfinite(pairs.value).all():
@@ -248,15 +246,35 @@ def _train_sgd(pairs, spec, loss, seed, device, diary):
     rng = np.random.default_rng(seed)
     recipe = _recipe(pairs, spec, loss)
     if loss == "softmax" and pairs.value is not None:
-        links = pairs.value > 0  # a softmax has no place for known non-links
-        weight = None if pairs.weight is None else pairs.weight[links]
-        pairs = replace(
-            pairs, left=pairs.left[links], right=pairs.right[links], value=None, weight=weight
-        )
+        # A softmax has no place for known non-links.
+        pairs = replace(pairs.only(pairs.value > 0), value=None)
         if not len(pairs.left):
             raise ValueError("loss='softmax' needs at least one link among the pairs.")
+    interrupted = False
+    if pairs.value is not None and spec.weight_decay == "auto":
+        recipe, interrupted = _choose_decay(pairs, spec, recipe, seed, device)
+        if interrupted:
+            recipe = replace(recipe, max_epochs=1)
+    model = _start_model(pairs, spec, recipe, seed, rng, device)
+
+    def end_epoch(value, seconds):
+        return diary.end_epoch(value, seconds, learning_rate=recipe.learning_rate)
+
+    try:
+        run_epochs(model, pairs, recipe, rng, device, end_epoch)
+    except KeyboardInterrupt:
+        interrupted = True
+    if interrupted:
+        _warn_interrupted(len(diary.history))
+    return _record(
+        model.result(), "sgd", loss, diary, interrupted=interrupted, ridge=recipe.weight_decay
+    )
+
+
+def _start_model(pairs, spec, recipe, seed, rng, device):
+    """The model of a recipe before its first epoch."""
     generator = torch.Generator().manual_seed(seed)
-    model_class = {"softmax": Softmax, "logistic": Factorization}.get(loss, Cosine)
+    model_class = {"softmax": Softmax, "logistic": Factorization}.get(recipe.loss, Cosine)
     if pairs.kind == "rating":
         model_class = Factorization
     scale = 0.05 if model_class is Cosine else 0.1 / spec.n_components**0.5
@@ -267,26 +285,51 @@ def _train_sgd(pairs, spec, loss, seed, device, diary):
     for table, codes in zip(tables, (pairs.left, pairs.right), strict=True):
         unused = np.bincount(codes, minlength=len(table)) == 0
         table[torch.from_numpy(unused).to(device)] = 0.0
-    model = model_class(tables, pairs, recipe, rng)
+    return model_class(tables, pairs, recipe, rng)
 
-    def end_epoch(value, seconds):
-        return diary.end_epoch(value, seconds, learning_rate=recipe.learning_rate)
 
-    interrupted = False
+def _choose_decay(pairs, spec, recipe, seed, device):
+    """The recipe with the decay of vectors that held-back pairs, with what is known of them, are told best by.
+
+    A walk from the middle of `_DECAYS`, on at most `_MOST_TRIED` pairs, while it gets better.
+
+    Returns
+    -------
+    recipe : Recipe
+    interrupted : bool
+    """
+    rng = np.random.default_rng(seed)
+    tried = rng.permutation(len(pairs.left))[:_MOST_TRIED]
+    n_held = min(len(tried) // 10, _MAX_HELD)
+    if n_held < _MIN_HELD or recipe.loss not in ("squared_error", "logistic") or recipe.n_negatives:
+        return recipe, False
+    held = as_batch(pairs.only(tried[:n_held]), device)
+    kept = pairs.only(tried[n_held:])
+    losses = {}
+
+    def loss_at(i):
+        if i not in losses:
+            one = replace(recipe, weight_decay=_DECAYS[i])
+            own = np.random.default_rng(seed)
+            model = _start_model(kept, spec, one, seed, own, device)
+            run_epochs(model, kept, one, own, device, lambda *_: False)
+            losses[i] = model.mean_loss(held)
+        return losses[i] if math.isfinite(losses[i]) else math.inf
+
+    at, interrupted = _DECAYS.index(recipe.weight_decay), False
     try:
-        run_epochs(model, pairs, recipe, rng, device, end_epoch)
+        for step in (1, -1):
+            while 0 <= at + step < len(_DECAYS) and loss_at(at + step) < loss_at(at):
+                at += step
     except KeyboardInterrupt:
         interrupted = True
-        _warn_interrupted(len(diary.history))
-    return _record(
-        model.result(), "sgd", loss, diary, interrupted=interrupted, ridge=recipe.weight_decay
-    )
+    return replace(recipe, weight_decay=_DECAYS[at]), interrupted
 
 
 _ARTICLE = {"n_negatives": 2, "max_epochs": 15, "learning_rate": 0.001, "weight_decay": 0.0}
 _SOFTMAX = {"n_negatives": 0, "max_epochs": 15, "learning_rate": 0.1, "weight_decay": 0.3}
 _LOGISTIC = {"n_negatives": 5, "max_epochs": 15, "learning_rate": 0.1, "weight_decay": 0.1}
-_BINARY = {"n_negatives": 0, "max_epochs": 20, "learning_rate": 0.1, "weight_decay": 0.1}
+_BINARY = {"n_negatives": 0, "max_epochs": 20, "learning_rate": 0.1, "weight_decay": 0.2}
 _RATING = {"n_negatives": 0, "max_epochs": 30, "learning_rate": 0.1, "weight_decay": 0.2}
 
 

@@ -28,7 +28,11 @@ _KEPT_WEIGHT = 2.5
 # benchmarks/bench_links.py, seeds 0 to 2: codex_m .816 to .818, attr's authors .286 to .288, wiki and genres the same).
 # Twice the ridge gains as much again there and takes .003 of codex_m's NDCG.
 _KEPT_RIDGE = 1.5
-_START = (2, 2, 1)
+# Where walks begin. Most begin at what suits books. Of many pairs, for which there are few trials, another place may be
+# better at once: heavier non-links and one ridge for all (NDCG@20 of "films" .249 to .261). A few pairs hold back too
+# few to tell by, and the latter is seldom bad for them ("agents" .628 to .646, ten seeds). Between the two a walk from
+# there may end too soon ("movielens_turned" .263 to .251). All by benchmarks/bench_links.py.
+_START, _OTHER_START = (2, 2, 1), (3, 3, 0)
 # A heavier non-link wants a larger ridge, so both are tried at once too: with either alone the walk may end too soon.
 _STEPS = (
     *((0, -1, 0), (0, 1, 0), (1, 0, 0), (-1, 0, 0)),
@@ -36,10 +40,11 @@ _STEPS = (
 )
 _FIRST_SWEEPS = 4
 # The later trials start from the best table so far. Of many pairs they sweep once and are few, so a step must be better
-# by half a standard error, lest they be spent on differences that held-back pairs cannot tell. Of few pairs they sweep
-# twice, as many times as come to so many pairs, and any gain counts: half a standard error takes up to .004 of a table
-# of R's packages, a whole one .014. A third more of them gains nothing. By benchmarks/bench_links.py, seeds 0 to 2.
-_MANY_PAIRS = 80_000
+# by half a standard error, lest they be spent on differences that held-back pairs cannot tell. Of fewer pairs they
+# sweep twice, as many times as come to so many pairs, and any gain counts: half a standard error takes up to .004 of a
+# table of R's packages, a whole one .014. A third more of them gains nothing. By benchmarks/bench_links.py, seeds 0 to
+# 2. A few pairs hold back too few for that.
+_FEW_PAIRS, _MANY_PAIRS = 3000, 80_000
 _MIN_TRIALS, _MAX_TRIALS, _PAIRS_TRIED = 6, 24, 600_000
 _CLEAR = 0.5
 _MAX_PAIRS, _SAMPLE = 250_000, 100_000  # of more pairs, entities with about 100,000 choose
@@ -88,11 +93,11 @@ def choose(
     """
     weights = _WEIGHTS if negative_weight == "auto" else (negative_weight,)
     grid = _Grid(weights, links) if penalty is None else _Given(penalty)
-    at = (_START[0] if negative_weight == "auto" else 0, *_START[1:])
     trial = _Trial(*_sample(links, targets, rng), n_components, rng, generator, device)
+    starts = [(at[0] if negative_weight == "auto" else 0, *at[1:]) for at in _starts(trial.n_pairs)]
     if not trial.can_score:
-        return Choice(grid.penalty(at), 0.0, None, False)
-    at, interrupted = _walk(trial, grid, at, relaxation)
+        return Choice(grid.penalty(starts[0]), 0.0, None, False)
+    at, interrupted = _walk(trial, grid, starts, relaxation)
     chosen, share = grid.penalty(at), 0.0
     if may_polish and not interrupted:
         kept = penalty_of_kept(chosen, is_polished=True) if penalty is None else penalty
@@ -141,14 +146,29 @@ class _Given:
         return self._penalty
 
 
-def _walk(trial, grid, at, relaxation):
-    """From `at` to a better neighbour on the grid until there is none, and whether Ctrl-C came."""
-    steps = list(_STEPS)
-    n_sweeps, clear = (1, _CLEAR) if trial.n_pairs > _MANY_PAIRS else (2, 0.0)
+def _starts(n_pairs):
+    """Where to begin; the later ones are tried, too."""
+    if n_pairs < _FEW_PAIRS:
+        return _OTHER_START, _START
+    return (_START, _OTHER_START) if n_pairs > _MANY_PAIRS else (_START,)
+
+
+def _walk(trial, grid, starts, relaxation):
+    """From the better start to a better neighbour on the grid until there is none, and whether Ctrl-C came."""
+    steps, (at, *others) = list(_STEPS), starts
+    n_sweeps = 1 if trial.n_pairs > _MANY_PAIRS else 2
+    clear = 0.0 if _FEW_PAIRS <= trial.n_pairs <= _MANY_PAIRS else _CLEAR
     most = int(min(max(_MIN_TRIALS, _PAIRS_TRIED / trial.n_pairs), _MAX_TRIALS))
     try:
         gains = {at: trial.gains(grid.penalty(at), _FIRST_SWEEPS, relaxation)}
         trial.keep()
+        for other in others:
+            if other in grid:
+                # Further off than a neighbour, so the tables have further to go.
+                gains[other] = trial.gains(grid.penalty(other), n_sweeps + 1)
+                if _is_better(gains[other], gains[at], 0.0):
+                    at = other
+                    trial.keep()
         while True:
             for step in steps:
                 if len(gains) == most:
@@ -198,6 +218,7 @@ class _Trial:
     def __init__(self, links, targets, n_components, rng, generator, device):
         n_held = min(max(_MIN_HELD, _SCORES // min(links.shape[1], _MAX_RANKED)), _MAX_HELD)
         rows, columns, held = _hold_back(links, targets, n_held, rng)
+        self.n_pairs = links.nnz - len(held)
         self.can_score = len(held) > 0
         if not self.can_score:
             return
@@ -209,7 +230,6 @@ class _Trial:
             return sparse.csr_matrix((matrix.data[keep], at), shape=links.shape)
 
         self._known = known = part(links)
-        self.n_pairs = known.nnz
         aims = None if targets is None else part(targets)
         self._left, self._right = both_sides(known, aims, n_components, device)
         self.table = self._last = start_table(links.shape[1], n_components, generator, device)

@@ -15,6 +15,9 @@ import torch
 
 from .._sampling import NegativeSampler
 
+# Of ratings, in units of their variance (benchmarks/bench_links.py --ratings).
+BIAS_RIDGE = 2.0
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -49,6 +52,7 @@ class RowAdagrad:
     """
 
     def __init__(self, table, weight_decay):
+        """`weight_decay` is one number, or one for each row."""
         self.table, self.weight_decay = table, weight_decay
         self._sum = table.new_zeros(len(table))
 
@@ -59,7 +63,9 @@ class RowAdagrad:
     def step(self, ids, gradient, rate):
         """Move the rows `ids` (repeats allowed) against `gradient`."""
         rows, g = _sum_by_row(ids, gradient)
-        if self.weight_decay:
+        if isinstance(self.weight_decay, torch.Tensor):
+            g.addcmul_(self.rows(rows), self.weight_decay.index_select(0, rows)[:, None])
+        elif self.weight_decay:
             g.add_(self.rows(rows), alpha=self.weight_decay)
         total = self._sum.index_select(0, rows).add_(g.square().mean(dim=1))
         self._sum.index_copy_(0, rows, total)
@@ -200,8 +206,10 @@ class Factorization:
         x, v = tables
         decay = recipe.weight_decay
         self._left, self._right = RowAdagrad(x, decay), RowAdagrad(v, decay)
-        self._left_bias = RowAdagrad(x.new_zeros(len(x), 1), decay)
-        self._right_bias = RowAdagrad(v.new_zeros(len(v), 1), decay)
+        self._left_bias, self._right_bias = (
+            RowAdagrad(t.new_zeros(len(t), 1), self._decay_of_biases(t, codes, pairs, decay))
+            for t, codes in ((x, pairs.left), (v, pairs.right))
+        )
         self._logistic = recipe.loss == "logistic"
         self._k, self._rng = recipe.n_negatives, rng
         self._spread = 1.0
@@ -229,6 +237,14 @@ class Factorization:
                 square = np.average((pairs.value - mean) ** 2, weights=pairs.weight)
                 self._spread = float(np.sqrt(square)) or 1.0
 
+    @staticmethod
+    def _decay_of_biases(table, codes, pairs, decay):
+        """So much for each row that an epoch's steps amount to `BIAS_RIDGE`: a bias is a mean, shrunk by its count."""
+        if pairs.value is None:  # drawn pairs count as well
+            return decay
+        count = np.bincount(codes, minlength=len(table)).clip(min=1)
+        return torch.from_numpy((BIAS_RIDGE / count).astype(np.float32)).to(table.device)
+
     def step(self, batch, rate):
         """Learn from one batch."""
         left, right, value, weight = batch.left, batch.right, batch.value, batch.weight
@@ -239,14 +255,7 @@ class Factorization:
                 self._sampler, left, right, value, weight
             )
         u, v = self._left.rows(left), self._right.rows(right)
-        z = (u * v).sum(1) + (self._left_bias.rows(left) + self._right_bias.rows(right))[:, 0]
-        if self._logistic:
-            z += self._intercept
-            g = torch.sigmoid(z) - value
-            loss = torch.nn.functional.softplus(z) - value * z
-        else:
-            g = z - (value - self._intercept) / self._spread
-            loss = g.square() * self._spread**2
+        loss, g = self._compare(left, right, u, v, value)
         if weight is not None:
             g, loss = g * weight, loss * weight
         g = g[:, None]
@@ -255,6 +264,23 @@ class Factorization:
         self._left_bias.step(left, g, rate)
         self._right_bias.step(right, g, rate)
         return float(loss.sum())
+
+    def mean_loss(self, batch):
+        """The loss of pairs that nothing is learned from."""
+        u, v = self._left.rows(batch.left), self._right.rows(batch.right)
+        loss, _ = self._compare(batch.left, batch.right, u, v, batch.value)
+        if batch.weight is None:
+            return float(loss.mean())
+        return float((loss * batch.weight).sum() / batch.weight.sum())
+
+    def _compare(self, left, right, u, v, value):
+        """Loss of each pair, and its gradient by the score, but for the square of the spread."""
+        z = (u * v).sum(1) + (self._left_bias.rows(left) + self._right_bias.rows(right))[:, 0]
+        if self._logistic:
+            z += self._intercept
+            return torch.nn.functional.softplus(z) - value * z, torch.sigmoid(z) - value
+        g = z - (value - self._intercept) / self._spread
+        return g.square() * self._spread**2, g
 
     def _with_negatives(self, sampler, left, right, value, weight):
         drawn, usable = sampler.sample(self._rng, left.cpu().numpy(), self._k)
@@ -342,6 +368,20 @@ class Cosine:
         return _plain(*(torch.nn.functional.normalize(t) * root for t in tables))
 
 
+def as_batch(pairs, device):
+    """All pairs as one batch."""
+    return Batch(
+        *(
+            torch.from_numpy(np.ascontiguousarray(a)).to(device).long()
+            for a in (pairs.left, pairs.right)
+        ),
+        *(
+            None if a is None else torch.from_numpy(np.ascontiguousarray(a)).to(device)
+            for a in (pairs.value, pairs.weight)
+        ),
+    )
+
+
 def _plain(x, v):
     zeros = [t.new_zeros(len(t)) for t in (x, v)]
     return x, v, *zeros, 0.0
@@ -352,15 +392,9 @@ def run_epochs(model, pairs, recipe, rng, device, end_epoch):
 
     `end_epoch(loss, seconds)` may ask to stop. The article's method keeps its rate, as there.
     """
-    left, right = (
-        torch.from_numpy(np.ascontiguousarray(a)).to(device).long()
-        for a in (pairs.left, pairs.right)
-    )
-    value, weight = (
-        None if a is None else torch.from_numpy(np.ascontiguousarray(a)).to(device)
-        for a in (pairs.value, pairs.weight)
-    )
-    n_pairs = len(left)
+    of_all = as_batch(pairs, device)
+    parts = (of_all.left, of_all.right, of_all.value, of_all.weight)
+    n_pairs = len(pairs.left)
     size = min(recipe.batch_size, n_pairs)
     starts = range(0, n_pairs, size)
     n_steps, done = max(1, len(starts) * recipe.max_epochs), 0
@@ -371,9 +405,7 @@ def run_epochs(model, pairs, recipe, rng, device, end_epoch):
         loss = 0.0
         for start in starts:
             at = order[start : start + size]
-            rows = (
-                None if a is None else a.index_select(0, at) for a in (left, right, value, weight)
-            )
+            rows = (None if a is None else a.index_select(0, at) for a in parts)
             rate = recipe.learning_rate * (1 - done / n_steps if decays else 1)
             loss += model.step(Batch(*rows), rate)
             done += 1
