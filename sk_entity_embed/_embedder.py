@@ -118,7 +118,8 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         rows, and at least 300 steps; with folds and without early stopping, doubled up to five times while that lowers
         the loss of the rows as judged by tables that have not seen their labels, after three times only if it lowers it
         by a tenth, and from 5,000 rows on only where rows are not being learned by heart and, without
-        ``add_prediction``, gradient boosting behind the vectors gains as well. For "dot" what the solver takes.
+        ``add_prediction``, gradient boosting behind the vectors gains as well; but past a plateau where products of two
+        columns' traits are left to learn. For "dot" what the solver takes.
     batch_size : int or "auto", default="auto"
         Rows a step. "auto" grows with the number of rows.
     learning_rate : float or "auto", default="auto"
