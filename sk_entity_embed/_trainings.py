@@ -128,8 +128,8 @@ def train_all(task, on_epoch, loss_behind=None):
     task : Task
     on_epoch : EpochCallbacks
     loss_behind : callable or None
-        Gives the loss of a model behind the vectors of a network. Epochs are doubled while it falls; None where the
-        network's own predictions count.
+        Gives the loss of a model behind the vectors of a network. Epochs are doubled while it falls, or while there is
+        a plateau to pass; None where the network's own predictions count.
 
     Returns
     -------

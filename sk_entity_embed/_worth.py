@@ -1,5 +1,7 @@
 """What vectors are worth to a model behind them. No torch."""
 
+import math
+
 import numpy as np
 from sklearn.ensemble import HistGradientBoostingRegressor
 
@@ -7,7 +9,8 @@ from ._cross_fitting import out_of_fold_vectors, round_to_noise
 from ._effects import principal_axes
 from ._rows import draw_rows
 
-N_JUDGED = 12_000  # rows, at most
+# Rows: at most, and at least where columns are many; fewer cells of both than these.
+N_JUDGED, N_LEAST, N_CELLS = 12_000, 1000, 1 << 19
 N_SPLITS = 3
 MAX_AXES = 3  # of a target of several outputs
 
@@ -30,9 +33,14 @@ def loss_behind(tables, table, numeric):
     Returns
     -------
     loss : float
-        Of several outputs, of the principal axes among them.
+        Of several outputs, of the principal axes among them; infinite if hardly a row has a weight.
     """
-    rows = draw_rows(table.n_rows, N_JUDGED)
+    width = sum(t.shape[2] for t in tables) + numeric.shape[1]
+    rows = draw_rows(table.n_rows, int(np.clip(N_CELLS // max(1, width), N_LEAST, N_JUDGED)))
+    if table.weight is not None:  # next to weights of other rows some were rounded to zero
+        rows = rows[table.weight[rows] > 0]
+    if len(rows) < 2 * N_SPLITS:
+        return math.inf
     codes = table.codes[rows, : len(tables)]
     vectors = round_to_noise(out_of_fold_vectors(tables, codes, table.fold[rows]), tables, codes)
     inputs, weight = np.hstack([vectors, numeric[rows]]), table.weights(rows)
@@ -40,7 +48,7 @@ def loss_behind(tables, table, numeric):
     target = table.target[rows].astype(np.float64)
     if target.shape[1] > 1:
         target = target @ principal_axes(target, weight)[:, :MAX_AXES]
-    part = np.random.default_rng(0).integers(N_SPLITS, size=len(rows))
+    part = np.random.default_rng(0).permutation(len(rows)) % N_SPLITS
     loss = 0.0
     for is_asked in (part == i for i in range(N_SPLITS)):
         for y in target.T:

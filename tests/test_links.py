@@ -449,6 +449,29 @@ def test_a_decay_that_is_given_stays():
     assert few.n_epochs == len(few.history) == _links._RATING["max_epochs"]
 
 
+def test_a_sample_of_entities_chooses_the_decay(monkeypatch):
+    """With all of their ratings: of a few each, vectors would seem to say nothing."""
+    pairs = rated_pairs(n_pairs=12_000, n=(400, 60))
+    monkeypatch.setattr(_links, "_MOST_TRIED", 3000)
+    kept = []
+    start = _links._start_model
+    monkeypatch.setattr(
+        _links, "_start_model", lambda pairs, *args: kept.append(pairs) or start(pairs, *args)
+    )
+    train_links(pairs, LinkSpec(n_components=4), seed=0)
+    tried, whole = kept[0], kept[-1]
+    assert len(whole.left) == 12_000
+    assert 1500 < len(tried.left) < 4500
+    counts = np.bincount(tried.left)[np.unique(tried.left)]
+    assert counts.mean() > 0.8 * 12_000 / 400
+
+
+def test_the_article_has_no_decay_to_choose():
+    """Nor with known non-links in place of drawn ones."""
+    spec = LinkSpec(solver="sgd", loss="squared_error", n_negatives=0, n_components=4, max_epochs=1)
+    assert train_links(rated_pairs(kind="binary"), spec, seed=0).ridge == 0.0
+
+
 def test_ctrl_c_in_the_choice_of_the_decay_leaves_one_epoch(monkeypatch):
     def interrupt(*_):
         raise KeyboardInterrupt

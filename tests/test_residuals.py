@@ -331,6 +331,14 @@ def test_products_of_several_outputs_and_weighted_rows_are_told():
     assert leaves_products_of(X, spoiled, weight) == [True]
 
 
+@pytest.mark.parametrize("further", [lambda y: 0 * y, lambda y: y, lambda y: 1 - y])
+def test_what_is_left_of_a_known_output_counts_for_nothing(further):
+    """A label that is never on, and those that others tell: next to nothing, but not by chance."""
+    X, y = make_factors(2500, strength=0.0)
+    y = (y > 0).astype(int)
+    assert leaves_products_of(X, np.column_stack([y, further(y)])) == [False]
+
+
 def test_a_single_column_has_no_products():
     """Nor has it with one of two values, whose effects differ by a number a category."""
     X, y = make_factors(500)

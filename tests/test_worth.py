@@ -81,6 +81,26 @@ def test_weights_count():
     assert loss_behind(both, weighted, table.numeric) < 0.2 * table.target.var()
 
 
+def test_one_row_that_outweighs_all_others_tells_nothing():
+    """Their weights are zero in single precision."""
+    table, both, _ = make_table()
+    weight = np.zeros(1500, dtype=np.float32)
+    weight[0] = 1500
+    assert loss_behind(both, replace(table, weight=weight), table.numeric) == np.inf
+
+
+def test_of_many_columns_fewer_rows_are_asked(monkeypatch):
+    table, both, _ = make_table()
+    asked = []
+    monkeypatch.setattr("sk_entity_embed._worth.N_LEAST", 100)
+    monkeypatch.setattr("sk_entity_embed._worth.N_CELLS", 600)
+    monkeypatch.setattr(
+        "sk_entity_embed._worth.draw_rows", lambda *args: asked.append(args) or np.arange(100)
+    )
+    loss_behind(both, table, table.numeric)
+    assert asked == [(1500, 300)]
+
+
 def test_it_is_the_same_each_time():
     table, both, _ = make_table()
     first = loss_behind(both, table, table.numeric)

@@ -33,7 +33,7 @@ _FLOPS = 13
 _SWEEPS = ((50_000, 12, 0.5), (250_000, 4, 0.0), (math.inf, 3, 0.0))
 # Of ratings, and of links and non-links: the best decay differs forty times between life expectancies, which country
 # and year all but determine, and delays of flights, of which vectors say nothing (benchmarks/bench_links.py --ratings).
-_DECAYS = (0.05, 0.2, 0.5, 2.0)
+_DECAYS, _FIRST_DECAY = (0.05, 0.2, 0.5, 2.0), 1
 _MOST_TRIED = 100_000
 _MIN_HELD, _MAX_HELD = 20, 10_000
 _LEAST_SCORE = 1e-3  # if what adds to it is always below, nothing was learned
@@ -251,7 +251,7 @@ def _train_sgd(pairs, spec, loss, seed, device, diary):
         if not len(pairs.left):
             raise ValueError("loss='softmax' needs at least one link among the pairs.")
     interrupted = False
-    if pairs.value is not None and spec.weight_decay == "auto":
+    if spec.weight_decay == "auto" and pairs.value is not None and not recipe.n_negatives:
         recipe, interrupted = _choose_decay(pairs, spec, recipe, seed, device)
         if interrupted:
             recipe = replace(recipe, max_epochs=1)
@@ -271,12 +271,16 @@ def _train_sgd(pairs, spec, loss, seed, device, diary):
     )
 
 
+def _model_class(pairs, loss):
+    if pairs.kind == "rating":
+        return Factorization
+    return {"softmax": Softmax, "logistic": Factorization}.get(loss, Cosine)
+
+
 def _start_model(pairs, spec, recipe, seed, rng, device):
     """The model of a recipe before its first epoch."""
     generator = torch.Generator().manual_seed(seed)
-    model_class = {"softmax": Softmax, "logistic": Factorization}.get(recipe.loss, Cosine)
-    if pairs.kind == "rating":
-        model_class = Factorization
+    model_class = _model_class(pairs, recipe.loss)
     scale = 0.05 if model_class is Cosine else 0.1 / spec.n_components**0.5
     tables = [
         start_table(n, spec.n_components, generator, device, scale)
@@ -291,7 +295,8 @@ def _start_model(pairs, spec, recipe, seed, rng, device):
 def _choose_decay(pairs, spec, recipe, seed, device):
     """The recipe with the decay of vectors that held-back pairs, with what is known of them, are told best by.
 
-    A walk from the middle of `_DECAYS`, on at most `_MOST_TRIED` pairs, while it gets better.
+    A walk along `_DECAYS` while it gets better. Of more pairs than `_MOST_TRIED` some left entities choose with all of
+    theirs: one by one drawn, pairs would be so few of each that vectors seem to say nothing.
 
     Returns
     -------
@@ -299,9 +304,12 @@ def _choose_decay(pairs, spec, recipe, seed, device):
     interrupted : bool
     """
     rng = np.random.default_rng(seed)
-    tried = rng.permutation(len(pairs.left))[:_MOST_TRIED]
+    tried = rng.permutation(len(pairs.left))
+    if len(tried) > _MOST_TRIED:
+        chooses = rng.random(pairs.n_left) < _MOST_TRIED / len(tried)
+        tried = tried[chooses[pairs.left[tried]]]
     n_held = min(len(tried) // 10, _MAX_HELD)
-    if n_held < _MIN_HELD or recipe.loss not in ("squared_error", "logistic") or recipe.n_negatives:
+    if n_held < _MIN_HELD or _model_class(pairs, recipe.loss) is not Factorization:
         return recipe, False
     held = as_batch(pairs.only(tried[:n_held]), device)
     kept = pairs.only(tried[n_held:])
@@ -316,7 +324,7 @@ def _choose_decay(pairs, spec, recipe, seed, device):
             losses[i] = model.mean_loss(held)
         return losses[i] if math.isfinite(losses[i]) else math.inf
 
-    at, interrupted = _DECAYS.index(recipe.weight_decay), False
+    at, interrupted = _FIRST_DECAY, False
     try:
         for step in (1, -1):
             while 0 <= at + step < len(_DECAYS) and loss_at(at + step) < loss_at(at):
@@ -329,7 +337,7 @@ def _choose_decay(pairs, spec, recipe, seed, device):
 _ARTICLE = {"n_negatives": 2, "max_epochs": 15, "learning_rate": 0.001, "weight_decay": 0.0}
 _SOFTMAX = {"n_negatives": 0, "max_epochs": 15, "learning_rate": 0.1, "weight_decay": 0.3}
 _LOGISTIC = {"n_negatives": 5, "max_epochs": 15, "learning_rate": 0.1, "weight_decay": 0.1}
-_BINARY = {"n_negatives": 0, "max_epochs": 20, "learning_rate": 0.1, "weight_decay": 0.2}
+_BINARY = {"n_negatives": 0, "max_epochs": 20, "learning_rate": 0.1, "weight_decay": 0.1}
 _RATING = {"n_negatives": 0, "max_epochs": 30, "learning_rate": 0.1, "weight_decay": 0.2}
 
 

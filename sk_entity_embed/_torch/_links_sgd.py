@@ -207,7 +207,7 @@ class Factorization:
         decay = recipe.weight_decay
         self._left, self._right = RowAdagrad(x, decay), RowAdagrad(v, decay)
         self._left_bias, self._right_bias = (
-            RowAdagrad(t.new_zeros(len(t), 1), self._decay_of_biases(t, codes, pairs, decay))
+            RowAdagrad(t.new_zeros(len(t), 1), self._decay_of_biases(t, codes, pairs, recipe))
             for t, codes in ((x, pairs.left), (v, pairs.right))
         )
         self._logistic = recipe.loss == "logistic"
@@ -238,10 +238,13 @@ class Factorization:
                 self._spread = float(np.sqrt(square)) or 1.0
 
     @staticmethod
-    def _decay_of_biases(table, codes, pairs, decay):
-        """So much for each row that an epoch's steps amount to `BIAS_RIDGE`: a bias is a mean, shrunk by its count."""
-        if pairs.value is None:  # drawn pairs count as well
-            return decay
+    def _decay_of_biases(table, codes, pairs, recipe):
+        """So much for each row that an epoch's steps amount to `BIAS_RIDGE`: a bias is a mean, shrunk by its count.
+
+        They come to less for a row that several pairs of a batch touch, as it decays once a step.
+        """
+        if pairs.value is None or recipe.n_negatives:  # drawn pairs count as well
+            return recipe.weight_decay
         count = np.bincount(codes, minlength=len(table)).clip(min=1)
         return torch.from_numpy((BIAS_RIDGE / count).astype(np.float32)).to(table.device)
 
