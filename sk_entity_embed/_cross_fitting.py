@@ -227,8 +227,9 @@ def write_vectors(tables, codes, out):
     codes : ndarray of shape (n_rows, n_columns)
     out : ndarray of shape (n_rows, n_out)
     """
-    if len(tables) == 1 and out.shape[1] == tables[0].shape[1]:
-        # mode="clip" writes straight into `out`; the codes are in range anyway.
+    is_whole = len(tables) == 1 and out.shape[1] == tables[0].shape[1]
+    if is_whole and out.dtype == tables[0].dtype:
+        # mode="clip" writes straight into `out`, and reads it first if its type is another. Codes are in range anyway.
         np.take(tables[0], codes[:, 0], axis=0, out=out, mode="clip")
         return
     start = 0

@@ -43,8 +43,8 @@ _FIRST_SWEEPS = 4
 # by half a standard error, lest they be spent on differences that held-back pairs cannot tell. Of fewer pairs they
 # sweep twice, as many times as come to so many pairs, and any gain counts: half a standard error takes up to .004 of a
 # table of R's packages, a whole one .014. A third more of them gains nothing. By benchmarks/bench_links.py, seeds 0 to
-# 2. A few pairs hold back too few for that.
-_FEW_PAIRS, _MANY_PAIRS = 3000, 80_000
+# 2. A few hundred pairs hold back too few for that; fewer still, where all is chance, were not tried.
+_FEW_PAIRS, _MANY_PAIRS = range(250, 3000), 80_000
 _MIN_TRIALS, _MAX_TRIALS, _PAIRS_TRIED = 6, 24, 600_000
 _CLEAR = 0.5
 _MAX_PAIRS, _SAMPLE = 250_000, 100_000  # of more pairs, entities with about 100,000 choose
@@ -146,9 +146,14 @@ class _Given:
         return self._penalty
 
 
+def _on_grid(at, negative_weight):
+    """The place `at`; where the weight of a non-link is given, it is the only one."""
+    return at if negative_weight == "auto" else (0, *at[1:])
+
+
 def _starts(n_pairs):
     """Where to begin; the later ones are tried, too."""
-    if n_pairs < _FEW_PAIRS:
+    if n_pairs in _FEW_PAIRS:
         return _OTHER_START, _START
     return (_START, _OTHER_START) if n_pairs > _MANY_PAIRS else (_START,)
 
@@ -157,7 +162,8 @@ def _walk(trial, grid, starts, relaxation):
     """From the better start to a better neighbour on the grid until there is none, and whether Ctrl-C came."""
     steps, (at, *others) = list(_STEPS), starts
     n_sweeps = 1 if trial.n_pairs > _MANY_PAIRS else 2
-    clear = 0.0 if _FEW_PAIRS <= trial.n_pairs <= _MANY_PAIRS else _CLEAR
+    is_doubtful = trial.n_pairs in _FEW_PAIRS or trial.n_pairs > _MANY_PAIRS
+    clear = _CLEAR if is_doubtful else 0.0
     most = int(min(max(_MIN_TRIALS, _PAIRS_TRIED / trial.n_pairs), _MAX_TRIALS))
     try:
         gains = {at: trial.gains(grid.penalty(at), _FIRST_SWEEPS, relaxation)}
