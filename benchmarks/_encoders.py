@@ -229,10 +229,13 @@ def ours_as_learned(split):
 
 def ours_trained_on(split):
     """Our vectors trained for as long as the network's own loss falls: are more epochs worth their time?"""
-    with mock.patch(
-        "sk_entity_embed._fit_network.FEW_ROWS", np.inf
-    ):  # no model behind them is asked
+    with asking_no_model_behind():
         return ours(split)
+
+
+def asking_no_model_behind():
+    """While it lasts no model behind the vectors ends their training, as if all tables had too few rows."""
+    return mock.patch("sk_entity_embed._fit_network.FEW_ROWS", np.inf)
 
 
 def target_p(split):

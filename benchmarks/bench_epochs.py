@@ -20,11 +20,10 @@ import bench_quality
 import numpy as np
 import pandas as pd
 import torch  # noqa: F401, so that no table is charged for loading it
-from _encoders import our_embedder
+from _encoders import asking_no_model_behind, our_embedder
 from _harness import choose, parse, record, timed
 from _r_tables import LATER_R_TABLES, R_TABLES
 
-from sk_entity_embed import _fit_network
 from sk_entity_embed._rows import FEW_ROWS
 from sk_entity_embed._torch import _loop
 
@@ -35,8 +34,7 @@ TABLES = [*OURS, *R_TABLES, *LATER_R_TABLES]
 def whole_history(split):
     """The records of a training that no rule stops, cycle by cycle."""
     embedder = our_embedder(split)
-    asks_nobody = mock.patch.object(_fit_network, "FEW_ROWS", np.inf)  # no model behind the vectors
-    with asks_nobody, mock.patch.object(_loop, "promises", return_value=True):
+    with asking_no_model_behind(), mock.patch.object(_loop, "promises", return_value=True):
         embedder.fit(split.X, split.y)
     cycles = [[]]
     for one in embedder.history_:

@@ -52,6 +52,7 @@ from _links_data import (
     split_links,
 )
 
+from sk_entity_embed import EntityEmbedder
 from sk_entity_embed._links_records import LinkPairs, LinkSpec
 
 TASKS = {
@@ -328,11 +329,9 @@ def compare_ratings(seeds, out):
 
     The effects are shrunk as if by 2, 5 or 20 ratings more, whichever is best on the held-out ones of all seeds.
     """
-    from sk_entity_embed import EntityEmbedder
-
     methods = {f"effects, {ridge}": partial(_effects, ridge=ridge) for ridge in (2, 5, 20)}
     for label, decay in (("ours", "auto"), ("ours, decay .2", 0.2)):
-        methods[label] = partial(_ours_of_ratings, EntityEmbedder, decay)
+        methods[label] = partial(_ours_of_ratings, decay=decay)
     print("\nratings of R's tables: root mean squared error, CPU s")
     for name, frame in ratings():
         rows = []
@@ -373,8 +372,8 @@ def _effects(train, held, _, ridge, n_sweeps=15):
     return train.y.mean() + sum(parts)
 
 
-def _ours_of_ratings(kind, decay, train, held, seed):
-    embedder = kind(
+def _ours_of_ratings(train, held, seed, decay):
+    embedder = EntityEmbedder(
         interaction="dot", target_type="continuous", weight_decay=decay, random_state=seed
     ).fit(train[["a", "b"]], train.y)
     left, right = np.hsplit(embedder.transform(held[["a", "b"]]), 2)

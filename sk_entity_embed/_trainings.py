@@ -2,7 +2,7 @@
 
 import warnings
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
@@ -160,10 +160,11 @@ class _Trainings:
         from ._torch import train  # imported here: only fit needs torch
 
         task = self.task
-        finish = self._begin()
+        self._begin()
         go_on = partial(self._go_on, loss_behind)
         plan = task.plans[0]
-        network = finish(train(task.table, task.spec, plan, self.on_epoch, after_cycle=go_on))
+        network = train(task.table, task.spec, plan, self.on_epoch, after_cycle=go_on)
+        network = self._finish_vectors(network)
         rivals = [Learned(network)]
         if self.early is not None:
             rivals.append(replace(self.early, network=network))
@@ -181,11 +182,11 @@ class _Trainings:
         return rivals[-1] if task.candidates is None else _best(rivals)
 
     def _begin(self):
-        """Begin, or go on, to train the vectors; returns what is to be done to their network."""
-        task = self.task
-        finish = partial(_finish, table=task.table, loss=self.loss, texts=task.texts)
-        self.on_epoch.finish = lambda network: Learned(finish(network))
-        return finish
+        """Begin, or go on, to train the vectors: callbacks see their network."""
+        self.on_epoch.finish = lambda network: Learned(self._finish_vectors(network))
+
+    def _finish_vectors(self, network):
+        return _finish(network, self.task.table, self.loss, texts=self.task.texts)
 
     def _go_on(self, loss_behind, export, history, has_gained):
         """Whether another cycle of epochs may add to what counts: the vectors, or the predictions.
@@ -202,14 +203,15 @@ class _Trainings:
             Whether the cycle has lowered that loss as much as the training loop asks for.
         """
         losses = [r["validation_loss"] for r in history if "validation_loss" in r]
+        so_far = cache(lambda: self._finish_vectors(export()))  # once for all that ask
         pays = has_gained
         if has_gained and loss_behind is not None:
-            pays = self._vectors_may_gain(loss_behind, export)
+            pays = self._vectors_may_gain(loss_behind(so_far()))
         elif has_gained and self.task.may_search_early:
-            pays = self._predictions_may_gain(export, losses)
-        return pays or self._is_on_plateau(export, losses)
+            pays = self._predictions_may_gain(so_far, losses)
+        return pays or self._is_on_plateau(so_far, losses)
 
-    def _predictions_may_gain(self, export, losses):
+    def _predictions_may_gain(self, so_far, losses):
         """Whether predictions may get better than those with the pairs that the first cycle's residuals chose.
 
         They may if the next cycle, when it gains as much as the last one did, gets below their loss. The vectors
@@ -218,7 +220,7 @@ class _Trainings:
         rows: R2 .876, and .867 without the later ones).
         """
         if len(losses) == 1:
-            network = replace(self._begin()(export()), validation_loss=losses[0])
+            network = replace(so_far(), validation_loss=losses[0])
             chosen = self._choose(network)
             if len(chosen) >= max(1, len(self.task.counted)):
                 self.early = self._train_pairs(network, chosen)
@@ -228,18 +230,19 @@ class _Trainings:
             self.is_settled = promised >= self.early.validation_loss
         return not self.is_settled
 
-    def _vectors_may_gain(self, loss_behind, export):
-        """Whether a model behind the vectors gained by the last cycle, where nobody asks for predictions.
+    def _vectors_may_gain(self, loss):
+        """Whether a model behind the vectors, whose loss this is, gained by the last cycle.
 
-        A cycle that lowers the loss of these may teach the layers alone what columns say together.
+        It counts where nobody asks for predictions: a cycle that lowers the loss of these may teach the layers alone
+        what columns say together.
         """
         losses = self.losses_behind
-        losses.append(loss_behind(self._begin()(export())))
+        losses.append(loss)
         if len(losses) == 1:
             return True
         return losses[-1] < max((1 - LEAST_WORTH) * losses[-2], (1 - LARGE_WORTH) * losses[0])
 
-    def _is_on_plateau(self, export, losses):
+    def _is_on_plateau(self, so_far, losses):
         """Whether there is much to learn that takes long to begin with.
 
         The vectors of columns that count by their product alone start near zero, where nothing pulls at them, and a
@@ -255,7 +258,7 @@ class _Trainings:
         gained_before = len(losses) > 2 and min(losses[:-2]) - losses[-2] > LEAST_WORTH * size
         if has_begun and not gained_before:
             return False
-        return leaves_products(self._begin()(export()), self.task.table, self.task.spec)
+        return leaves_products(so_far(), self.task.table, self.task.spec)
 
     def _choose(self, network):
         """The pairs that residuals ask for, as `choose_pairs` counts columns."""

@@ -392,14 +392,12 @@ def test_pairs_are_found_before_the_network_learns_them_slowly():
 
 
 @pytest.mark.parametrize(("columns", "n_trainings"), [("ab", 3), ("abc", 2)])
-def test_more_pairs_by_counts_than_chosen_are_trained_once(columns, n_trainings, monkeypatch):
+def test_more_pairs_by_counts_than_chosen_are_trained_once(
+    columns, n_trainings, begun, monkeypatch
+):
     """The early training of one that residuals choose is not worth that of all the others."""
     monkeypatch.setattr(_plan, "MAX_DOUBLINGS", 1)
     monkeypatch.setattr(_trainings, "choose_pairs", lambda *_: [(0, 1)])
-    begun, begin = [], _loop._Training.__init__
-    monkeypatch.setattr(
-        _loop._Training, "__init__", lambda self, *args: begun.append(1) or begin(self, *args)
-    )
     rng = np.random.default_rng(0)
     codes = rng.integers(6, size=(600, len(columns)))
     X = pd.DataFrame({name: [f"{name}{i}" for i in codes[:, j]] for j, name in enumerate(columns)})
@@ -470,32 +468,38 @@ def test_ctrl_c_in_an_early_search_keeps_the_first_cycle(monkeypatch):
 
 
 @pytest.fixture
-def diverge_in(monkeypatch):
+def begun(monkeypatch):
+    """The trainings of a fit, as they begin."""
+    begin, trainings = _loop._Training.__init__, []
+    monkeypatch.setattr(
+        _loop._Training,
+        "__init__",
+        lambda self, *args: trainings.append(self) or begin(self, *args),
+    )
+    return trainings
+
+
+@pytest.fixture
+def diverge_in(begun, monkeypatch):
     """Lets the loss of one of the trainings of a fit become NaN, counted from 1."""
 
     def spoil(which):
-        train, epoch, begun = _loop._Training.__init__, _loop._Training._epoch, []
-
-        def begin(self, *args):
-            begun.append(self)
-            train(self, *args)
+        epoch = _loop._Training._epoch
 
         def run(self, *args):
             loss = epoch(self, *args)
             return np.nan if begun.index(self) == which - 1 else loss
 
-        monkeypatch.setattr(_loop._Training, "__init__", begin)
         monkeypatch.setattr(_loop._Training, "_epoch", run)
-        return begun
 
     return spoil
 
 
 @pytest.mark.parametrize("which", [2, 3])
-def test_pairs_that_nobody_asked_for_may_diverge(which, diverge_in, monkeypatch):
+def test_pairs_that_nobody_asked_for_may_diverge(which, begun, diverge_in, monkeypatch):
     """In the early training, the second, or in the late one: the fit goes without them, and says so."""
     monkeypatch.setattr(_plan, "MAX_DOUBLINGS", 1)
-    begun = diverge_in(which)
+    diverge_in(which)
     (X, y), (X_new, y_new) = make_grid()
     model = EntityEmbeddingRegressor(random_state=0)
     with pytest.warns(

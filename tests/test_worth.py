@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from _made import QUICK, make_shops
+from sklearn.ensemble import HistGradientBoostingRegressor
 
 from sk_entity_embed import EntityEmbedder, EntityEmbeddingRegressor, _fit_network, _trainings
 from sk_entity_embed._records import TrainingTable
@@ -60,9 +61,10 @@ def test_of_several_outputs_all_count():
 def test_many_outputs_are_told_by_a_few_axes(monkeypatch):
     table, both, _ = make_table(n_outputs=40)
     asked = []
-    fit = _fit_network.loss_behind.__globals__["HistGradientBoostingRegressor"].fit
+    fit = HistGradientBoostingRegressor.fit
     monkeypatch.setattr(
-        "sk_entity_embed._worth.HistGradientBoostingRegressor.fit",
+        HistGradientBoostingRegressor,
+        "fit",
         lambda *args, **kwargs: asked.append(1) or fit(*args, **kwargs),
     )
     loss_behind(both, table, table.numeric)
