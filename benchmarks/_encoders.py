@@ -216,6 +216,12 @@ def ours_without_effects(split, **parameters):
         return ours(split, **parameters)
 
 
+def ours_from_chance(split):
+    """Our vectors that start anywhere: what is it worth to start from products of traits?"""
+    with mock.patch("sk_entity_embed._fit_network.find_products", return_value=[]):
+        return ours(split)
+
+
 def ours_p_without_effects(split):
     """The same with the prediction."""
     return ours_without_effects(split, add_prediction=True)
@@ -330,6 +336,7 @@ ENCODERS = {
     "ours+p without texts": ours_p_without_texts,
     "ours without effects": ours_without_effects,
     "ours+p without effects": ours_p_without_effects,
+    "ours from chance": ours_from_chance,
     "ours exact": ours_exact,
     "ours+p exact": ours_p_exact,
     "ours as learned": ours_as_learned,
@@ -344,6 +351,7 @@ VARIANTS = (
     "ours+p without texts",
     "ours without effects",
     "ours+p without effects",
+    "ours from chance",
     "ours exact",
     "ours+p exact",
     "ours as learned",
@@ -351,6 +359,7 @@ VARIANTS = (
     "our predictor uncalibrated",
     "our predictor without deviations",
     "our predictor without chosen pairs",
+    "our predictor from chance",
     "our predictor with late pairs",
     "our predictor with mean vectors",
     "our predictor without texts",

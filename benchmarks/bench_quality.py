@@ -289,6 +289,11 @@ def our_model_without_chosen_pairs(split):
     return _with_other_steps(split, "_trainings", choose_pairs=lambda *_: [])
 
 
+def our_model_from_chance(split):
+    """Our predictor whose vectors start anywhere: what is it worth to start from products of traits?"""
+    return _with_other_steps(split, "_fit_network", find_products=lambda *_: [])
+
+
 def our_model_with_late_pairs(split):
     """Our predictor that asks residuals once, after all epochs: what is it worth to ask after the first cycle too?"""
     return _with_other_steps(split, "_trainings.Task", may_search_early=False)
@@ -321,6 +326,7 @@ MODELS = {
     "our predictor without texts": our_model_without_texts,
     "our predictor without deviations": our_model_without_deviations,
     "our predictor without chosen pairs": our_model_without_chosen_pairs,
+    "our predictor from chance": our_model_from_chance,
     "our predictor with late pairs": our_model_with_late_pairs,
     "our predictor with mean vectors": our_model_with_mean_vectors,
 }

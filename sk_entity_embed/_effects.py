@@ -64,7 +64,7 @@ def append_effects(tables, table, numeric, of_groups, widths, loss):
     n_effects = n_outputs * sum(t.shape[0] * t.shape[1] for t in tables)
     if table.fold is None or n_outputs > MAX_OUTPUTS or n_effects > MAX_EFFECTS or not candidates:
         return tables
-    numeric = _standardise(numeric)
+    numeric = standardise(numeric)
     effects = _fold_effects(tables, table, numeric, of_groups)
     if loss in ("log_loss", "cross_entropy"):  # of shares, into log-odds as vectors are
         shares = table.shares()
@@ -92,7 +92,7 @@ def append_effects(tables, table, numeric, of_groups, widths, loss):
     return tables
 
 
-def _standardise(numeric):
+def standardise(numeric):
     """Numbers of mean 0 and variance 1, 0 where one is missing; then a column of marks for each that lacks any."""
     missing = np.isnan(numeric)
     out = np.zeros((len(numeric), numeric.shape[1] + missing.any(axis=0).sum()), np.float32)
@@ -120,7 +120,7 @@ def _fold_effects(tables, table, numeric, of_groups):
     for k in range(len(tables[0])):
         kept = np.where(table.fold == k, 0.0, weight)
         for i, target in enumerate(table.target.T):
-            effects = fit_additive_model(table.codes, n_codes, numeric, target, kept)
+            effects, _ = fit_additive_model(table.codes, n_codes, numeric, target, kept)
             further = iter(effects[len(tables) :])
             for c, of_code in enumerate(of_groups):
                 own = effects[c]
@@ -149,6 +149,8 @@ def fit_additive_model(codes, n_codes, numeric, target, weight):
     -------
     effects : list of ndarray of shape (n_codes,), float64
         Zero for codes without a row.
+    residual : ndarray of shape (n_rows,), float64
+        What the model leaves of the target, of rows of weight 0 as well.
 
     References
     ----------
@@ -162,7 +164,7 @@ def fit_additive_model(codes, n_codes, numeric, target, weight):
     effects = [np.zeros(n) for n in n_codes]
     total = weight.sum()
     if not total:  # next to weights of other rows these were rounded to zero
-        return effects
+        return effects, target
     design = np.column_stack([np.ones(len(codes), np.float32), numeric])
     share = weight / total
     normal = (design.T @ (share.astype(np.float32)[:, None] * design)).astype(np.float64)
@@ -195,7 +197,7 @@ def fit_additive_model(codes, n_codes, numeric, target, weight):
             uncertainty = noise / (mass[c][used] + ratio[c])
             variance = (np.square(effects[c][used]) + uncertainty).mean()
             ratio[c] = np.clip(noise / max(variance, np.finfo(float).tiny), 1e-3, 1e9)
-    return effects
+    return effects, residual
 
 
 def _judge(effects, beside, target, weight):

@@ -24,6 +24,7 @@ from ._plan import (
     resolve_components,
     wanted_components,
 )
+from ._products import find_products, start_vectors
 from ._reading import (
     check_length,
     learn_columns,
@@ -205,6 +206,8 @@ class _Vectors:
         Groups of its texts, which have vectors of their own.
     group_widths : list of int
         Components of these, for each column that has any.
+    products : list of Product
+        What columns tell by their product alone.
     """
 
     widths: list
@@ -212,6 +215,7 @@ class _Vectors:
     widest: list
     texts: list
     group_widths: list
+    products: list
 
     @property
     def of_groups(self):
@@ -230,18 +234,24 @@ def _choose_vectors(estimator, data, is_predictor):
     if not is_predictor:  # which has no such columns
         refuse_repeated(out[: sum(widths)] + others)
     labels = [attributes["_names"][position] for position in attributes["_embedded"]]
+    # Vectors with as many components as there are differences of categories tell them all.
+    widest = [
+        _first_taken(name, width, min(n - 1, MAX_AUTO_COMPONENTS), others) if is_auto else 0
+        for name, width, n, is_auto in zip(labels, widths, n_categories, are_auto)
+    ]
+    products = find_products(data.table, data.numeric, [n + 1 for n in n_categories])
+    for product in products:
+        for c in product.pair:  # one component more, for what a category does by itself
+            widths[c] = max(widths[c], min(widest[c], product.n_clear + 1))
     vocabularies = attributes["_vocabularies"]
     texts = _group_texts(estimator.text_groups, vocabularies, are_auto, data.table)
     return _Vectors(
         widths=widths,
         most=[width if is_auto else None for width, is_auto in zip(widths, are_auto)],
-        # Vectors with as many components as there are differences of categories tell them all.
-        widest=[
-            _first_taken(name, width, min(n - 1, MAX_AUTO_COMPONENTS), others) if is_auto else 0
-            for name, width, n, is_auto in zip(labels, widths, n_categories, are_auto)
-        ],
+        widest=widest,
         texts=texts,
         group_widths=[auto_components(len(g), target.n_directions) for g in texts if g],
+        products=products,
     )
 
 
@@ -310,6 +320,7 @@ def _set_task(estimator, data, vectors, random_state, is_asked):
         counted=counted,
         candidates=candidates,
         n_directions=target.n_directions,
+        starts=start_vectors(vectors.products, table, spec.n_components),
     )
 
 

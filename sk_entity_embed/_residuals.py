@@ -1,9 +1,6 @@
 """What a trained network leaves to be told by two columns together, or by single values of a number. No torch."""
 
-from itertools import combinations
-
 import numpy as np
-from scipy import sparse
 
 from ._cross_fitting import ask_out_of_fold
 from ._pairs import MAX_CELLS, combine, find_pairs
@@ -20,14 +17,6 @@ MIN_SINGLES = 10
 MAX_CHOSEN = 16
 N_JUDGED = 1 << 17  # rows that tell, at most
 _LARGEST = 1 << 26  # rows times outputs times pairs that are tried
-# How much larger than in any random order the largest singular value must be. Of two crossed factors it is 1.3 times as
-# large with 5,000 rows, from which they are not learned, 1.6 with 10,000; of 50 real tables 1.3 or less but for two
-# ("diseases", "makers" of benchmarks/bench_quality.py).
-LEAST_RATIO = 1.4
-LEAST_SHARE = 0.01  # of the target's variance that such a product must explain
-N_ORDERS = 5
-N_PRODUCTS = 6  # columns, those of the most categories
-N_AXES = 3  # of the residuals of several outputs
 
 
 def choose_pairs(network, table, numeric, values, spec):
@@ -78,88 +67,6 @@ def choose_pairs(network, table, numeric, values, spec):
         keys = {pair: _key(codes, n_codes, *pair) for pair in candidates}
         chosen += left.choose(keys, at_most - len(chosen))
     return chosen
-
-
-def leaves_products(network, table, spec):
-    """Whether traits of two columns' categories, multiplied, would tell much of what the network does not.
-
-    The residuals, less their means by category, are laid out as a matrix of the categories of two columns, in which
-    each row and column is divided by the root of its weight, as in correspondence analysis. Its largest singular value
-    is that of the product of traits that explains most. Chance makes one too: how large, random orders of the residuals
-    tell, as in parallel analysis [1]_. What is left of an output that is all but known is no chance, but small.
-
-    Parameters
-    ----------
-    network : TrainedNetwork
-        With fold tables.
-    table : TrainingTable
-        The rows that it was trained on.
-    spec : NetworkSpec
-        Of the network.
-
-    References
-    ----------
-    .. [1] Horn, J. L. (1965). A rationale and test for the number of factors in factor analysis. Psychometrika 30(2).
-       :doi:`10.1007/BF02289447`
-    """
-    rows = draw_rows(table.n_rows, N_JUDGED)
-    left, codes = _Residuals(network, table, rows, spec), table.codes[rows]
-    n_used = [len(np.unique(column)) for column in codes.T]
-    columns = sorted(range(len(n_used)), key=lambda c: -n_used[c])[:N_PRODUCTS]
-    columns = [c for c in columns if n_used[c] > 2]
-    if (
-        not left.weight.any()
-    ):  # next to weights of rows that were not drawn these were rounded to zero
-        return False
-    share, target = left.weight / left.weight.sum(), table.target[rows]
-    least = LEAST_SHARE * (share @ np.square(target - share @ target)).sum()
-    axes = np.linalg.eigh(left.values.T @ (share[:, None] * left.values))[1][:, ::-1]
-    rng = np.random.default_rng(0)
-    orders = [rng.permutation(len(rows)) for _ in range(N_ORDERS)]
-    for values in (left.values @ axes[:, :N_AXES]).T:
-        apart = np.sqrt(left.weight) * _less_means(values, codes[:, columns], left.weight)
-        for i, j in combinations(columns, 2):
-            product = _Product(codes[:, i], codes[:, j], left.weight)
-            found = product.largest(apart)
-            if found**2 < least:
-                continue
-            if found > LEAST_RATIO * max(product.largest(apart[order]) for order in orders):
-                return True
-    return False
-
-
-def _less_means(values, codes, weight, n_sweeps=3):
-    """Values of rows less their means by the categories of each column, one column after the other."""
-    for _ in range(n_sweeps):
-        for column in codes.T:
-            mass = np.maximum(np.bincount(column, weight), np.finfo(float).tiny)
-            values = values - (np.bincount(column, weight * values) / mass)[column]
-    return values
-
-
-class _Product:
-    """What products of one number for each category of two columns may explain of values of rows.
-
-    The values are to be multiplied by the root of their weight, so that any order of them is as good.
-    """
-
-    def __init__(self, left, right, weight, n_sweeps=20):
-        self.place, self.n_sweeps = (left, right), n_sweeps
-        masses = [np.bincount(column, weight)[column] for column in self.place]
-        self.scale = np.sqrt(weight / np.maximum(masses[0] * masses[1], np.finfo(float).tiny))
-
-    def largest(self, values):
-        """The largest singular value of their matrix, by power iteration; its square is about what is explained."""
-        matrix = sparse.csr_matrix((self.scale * values, self.place))
-        turned = matrix.T.tocsr()
-        vector, length = np.random.default_rng(0).standard_normal(matrix.shape[1]), 0.0
-        for _ in range(self.n_sweeps):
-            vector = turned @ (matrix @ vector)
-            length = np.linalg.norm(vector)
-            if not length:
-                break
-            vector /= length
-        return np.sqrt(length)
 
 
 def _key(codes, n_codes, i, j):

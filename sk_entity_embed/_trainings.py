@@ -2,7 +2,7 @@
 
 import warnings
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import partial
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
@@ -13,16 +13,13 @@ from ._cross_fitting import keep_apart
 from ._pairs import MIN_COUNT, Pairs, collect_pairs
 from ._plan import UNKNOWN_START, auto_components
 from ._records import NetworkSpec, TrainedNetwork, TrainingPlan, TrainingTable
-from ._residuals import choose_pairs, leaves_products
+from ._residuals import choose_pairs
 from ._text_groups import join_columns
 from ._values import Values, no_values
 
 # Shares by which a model behind the vectors must gain by a cycle for another to follow; unless it has gained much by
 # those before: two crossed factors gain .24, .02, .21, .29 by the first four (benchmarks/bench_quality.py, "factors").
 LEAST_WORTH, LARGE_WORTH = 0.02, 0.1
-# While the loss has fallen by less than the first share, and is above the lowest one by less than the second, vectors
-# may have yet to begin to learn.
-BEGINNING, MOST_LOST = 0.05, 0.02
 
 
 @dataclass(frozen=True)
@@ -46,6 +43,8 @@ class Task:
         Numbers that residuals may choose, beside pairs; None where they choose nothing.
     n_directions : int
         In which a prediction can move.
+    starts : list of ndarray of shape (n_tables, n_codes, at most the width) or None
+        What the vectors of each column start from, beside chance.
     """
 
     table: TrainingTable
@@ -56,6 +55,7 @@ class Task:
     counted: list
     candidates: Values | None
     n_directions: int
+    starts: list
 
     @property
     def max_epochs(self):
@@ -128,8 +128,8 @@ def train_all(task, on_epoch, loss_behind=None):
     task : Task
     on_epoch : EpochCallbacks
     loss_behind : callable or None
-        Gives the loss of a model behind the vectors of a network. Epochs are doubled while it falls, or while there is
-        a plateau to pass; None where the network's own predictions count.
+        Gives the loss of a model behind the vectors of a network. Epochs are doubled while it falls; None where the
+        network's own predictions count.
 
     Returns
     -------
@@ -163,7 +163,9 @@ class _Trainings:
         self._begin()
         go_on = partial(self._go_on, loss_behind)
         plan = task.plans[0]
-        network = train(task.table, task.spec, plan, self.on_epoch, after_cycle=go_on)
+        network = train(
+            task.table, task.spec, plan, self.on_epoch, after_cycle=go_on, starts=task.starts
+        )
         network = self._finish_vectors(network)
         rivals = [Learned(network)]
         if self.early is not None:
@@ -188,7 +190,7 @@ class _Trainings:
     def _finish_vectors(self, network):
         return _finish(network, self.task.table, self.loss, texts=self.task.texts)
 
-    def _go_on(self, loss_behind, export, history, has_gained):
+    def _go_on(self, loss_behind, export, history):
         """Whether another cycle of epochs may add to what counts: the vectors, or the predictions.
 
         Parameters
@@ -199,19 +201,15 @@ class _Trainings:
             Gives the network.
         history : list of dict
             The records of the epochs; the last one of each cycle has the loss of rows out of their folds.
-        has_gained : bool
-            Whether the cycle has lowered that loss as much as the training loop asks for.
         """
-        losses = [r["validation_loss"] for r in history if "validation_loss" in r]
-        so_far = cache(lambda: self._finish_vectors(export()))  # once for all that ask
-        pays = has_gained
-        if has_gained and loss_behind is not None:
-            pays = self._vectors_may_gain(loss_behind(so_far()))
-        elif has_gained and self.task.may_search_early:
-            pays = self._predictions_may_gain(so_far, losses)
-        return pays or self._is_on_plateau(so_far, losses)
+        if loss_behind is not None:
+            return self._vectors_may_gain(loss_behind(self._finish_vectors(export())))
+        if self.task.may_search_early:
+            losses = [r["validation_loss"] for r in history if "validation_loss" in r]
+            return self._predictions_may_gain(export, losses)
+        return True
 
-    def _predictions_may_gain(self, so_far, losses):
+    def _predictions_may_gain(self, export, losses):
         """Whether predictions may get better than those with the pairs that the first cycle's residuals chose.
 
         They may if the next cycle, when it gains as much as the last one did, gets below their loss. The vectors
@@ -220,7 +218,7 @@ class _Trainings:
         rows: R2 .876, and .867 without the later ones).
         """
         if len(losses) == 1:
-            network = replace(so_far(), validation_loss=losses[0])
+            network = replace(self._finish_vectors(export()), validation_loss=losses[0])
             chosen = self._choose(network)
             if len(chosen) >= max(1, len(self.task.counted)):
                 self.early = self._train_pairs(network, chosen)
@@ -241,24 +239,6 @@ class _Trainings:
         if len(losses) == 1:
             return True
         return losses[-1] < max((1 - LEAST_WORTH) * losses[-2], (1 - LARGE_WORTH) * losses[0])
-
-    def _is_on_plateau(self, so_far, losses):
-        """Whether there is much to learn that takes long to begin with.
-
-        The vectors of columns that count by their product alone start near zero, where nothing pulls at them, and a
-        cycle may pass before they are off: of two crossed factors, 10,000 rows, R2 rises from .27 to .62 after two
-        doublings that gain nothing. Later on one such cycle is enough.
-        """
-        if self.is_settled or self.early is not None:
-            return False
-        lowest, size = min(losses), abs(losses[0])
-        if losses[-1] - lowest > MOST_LOST * size:
-            return False
-        has_begun = losses[0] - lowest > BEGINNING * size
-        gained_before = len(losses) > 2 and min(losses[:-2]) - losses[-2] > LEAST_WORTH * size
-        if has_begun and not gained_before:
-            return False
-        return leaves_products(so_far(), self.task.table, self.task.spec)
 
     def _choose(self, network):
         """The pairs that residuals ask for, as `choose_pairs` counts columns."""

@@ -9,7 +9,7 @@ from scipy.special import logit
 from sklearn.linear_model import LogisticRegression, Ridge
 
 from sk_entity_embed import EntityEmbedder, _fit_network
-from sk_entity_embed._effects import _standardise, append_effects, fit_additive_model
+from sk_entity_embed._effects import append_effects, fit_additive_model, standardise
 from sk_entity_embed._records import TrainingTable
 
 QUICK = {"hidden_layer_sizes": (16,), "max_epochs": 10, "random_state": 0}
@@ -47,7 +47,8 @@ def make_training(codes, numeric, y, n_folds=3):
 def test_planted_effects_are_found():
     """Beside those of another column and of a number; a constant is nobody's."""
     codes, numeric, planted, y = draw_additive()
-    found = fit_additive_model(codes, [6, 41], numeric, y, np.ones(len(y)))
+    found, left = fit_additive_model(codes, [6, 41], numeric, y, np.ones(len(y)))
+    assert left.std() < 0.11  # of noise of 0.1
     for effects, truth in zip(found, planted):
         assert effects[0] == 0  # no row has it
         apart = effects[1:] - truth[1:]
@@ -61,7 +62,7 @@ def test_effects_are_best_linear_unbiased_predictions():
     codes = codes.astype(np.int32)
     truth = rng.normal(size=200)
     y = truth[codes[:, 0]] + 2 * rng.normal(size=2000)
-    effects, of_chance = fit_additive_model(
+    (effects, of_chance), _ = fit_additive_model(
         codes, [200, 50], np.empty((2000, 0), np.float32), y, np.ones(2000)
     )
     counts = np.bincount(codes[:, 0])
@@ -78,8 +79,11 @@ def test_a_weight_of_two_is_two_rows_and_one_of_zero_none():
     codes, numeric, _, y = draw_additive(300)
     weight = np.random.default_rng(1).integers(3, size=300).astype(float)
     rows = np.repeat(np.arange(300), weight.astype(int))
-    weighted = fit_additive_model(codes, [6, 41], numeric, y, weight)
-    repeated = fit_additive_model(codes[rows], [6, 41], numeric[rows], y[rows], np.ones(len(rows)))
+    weighted, left = fit_additive_model(codes, [6, 41], numeric, y, weight)
+    repeated, left_of_repeated = fit_additive_model(
+        codes[rows], [6, 41], numeric[rows], y[rows], np.ones(len(rows))
+    )
+    np.testing.assert_allclose(left[rows], left_of_repeated, atol=1e-4)
     for one, other in zip(weighted, repeated):
         np.testing.assert_allclose(one, other, atol=1e-4)
 
@@ -87,7 +91,7 @@ def test_a_weight_of_two_is_two_rows_and_one_of_zero_none():
 def test_numbers_are_filled_and_marked():
     """Without a warning for those that are all missing, or all alike."""
     numeric = np.array([[1, 3, np.nan, 7], [2, np.nan, np.nan, 7], [6, 5, np.nan, 7]], np.float32)
-    scaled = _standardise(numeric)
+    scaled = standardise(numeric)
     expected = (numeric[:, 0] - 3) / np.sqrt(14 / 3)
     np.testing.assert_allclose(scaled[:, 0], expected, rtol=1e-6)
     np.testing.assert_array_equal(scaled[:, 1:4], [[-1, 0, 0], [0, 0, 0], [1, 0, 0]])
@@ -97,9 +101,9 @@ def test_numbers_are_filled_and_marked():
 def test_numbers_that_are_sums_of_others():
     """As marks of the same missing cells are: they share what one of them would have had."""
     codes, numeric, _, y = draw_additive(500)
-    once = fit_additive_model(codes, [6, 41], numeric, y, np.ones(500))
+    once, _ = fit_additive_model(codes, [6, 41], numeric, y, np.ones(500))
     many = np.repeat(numeric, 20, axis=1) * np.linspace(0.5, 2, 20, dtype=np.float32)
-    for one, other in zip(once, fit_additive_model(codes, [6, 41], many, y, np.ones(500))):
+    for one, other in zip(once, fit_additive_model(codes, [6, 41], many, y, np.ones(500))[0]):
         np.testing.assert_allclose(one, other, atol=1e-3)
 
 
@@ -107,10 +111,10 @@ def test_outliers_of_large_weight_in_numbers_that_are_multiples_of_others():
     """In 32 bits the outlier's square leaves no digit for what keeps the numbers apart."""
     codes, numeric, planted, y = draw_additive(20_000)
     numeric[3] = 1e4
-    numeric = _standardise(np.hstack([numeric, 2 * numeric, -numeric]))
+    numeric = standardise(np.hstack([numeric, 2 * numeric, -numeric]))
     weight = np.ones(20_000)
     weight[3] = 1e4
-    found = fit_additive_model(codes, [6, 41], numeric, y, weight)
+    found, _ = fit_additive_model(codes, [6, 41], numeric, y, weight)
     for effects, truth in zip(found, planted):
         assert np.corrcoef(effects[1:], truth[1:])[0, 1] > 0.9
 

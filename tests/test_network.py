@@ -644,7 +644,7 @@ def test_a_category_that_never_comes_stays_where_it_starts():
     """Only rows of the batch are touched: code 8 is not in the table. It leaves with the vector of unknown ones."""
     table, spec, plan = make_problem()
     table.codes[table.codes[:, 1] == 8, 1] = 7
-    training = _loop._Training(table, spec, plan, ())
+    training = _loop._Training(table, spec, plan)
     vectors = training.tables.views()[1][0]
     start = vectors.clone()
     for place in range(3):
@@ -669,7 +669,7 @@ def test_the_last_export_holds_the_vectors_once():
         table, spec, plan = make_problem(n_tables=2, max_epochs=max_epochs)
         table = replace(table, validation=np.arange(0, 80, 5))
         plan = replace(plan, early_stopping=early_stopping)
-        training = _loop._Training(table, spec, plan, ())
+        training = _loop._Training(table, spec, plan)
         network = training.run(None)
         for exported, held in zip(network.tables, training.tables.views()):
             assert np.shares_memory(exported, held.numpy())

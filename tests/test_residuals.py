@@ -2,7 +2,6 @@
 
 import pickle
 from dataclasses import replace
-from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -15,11 +14,12 @@ from sk_entity_embed import (
     EntityEmbedder,
     EntityEmbeddingClassifier,
     EntityEmbeddingRegressor,
+    _fit_network,
     _plan,
     _trainings,
 )
 from sk_entity_embed._records import NetworkSpec, TrainedNetwork, TrainingTable
-from sk_entity_embed._residuals import LEAST_GAIN, choose_pairs, leaves_products
+from sk_entity_embed._residuals import LEAST_GAIN, choose_pairs
 from sk_entity_embed._torch import _loop
 from sk_entity_embed._values import learn_values
 
@@ -39,6 +39,12 @@ def make_trades(n_rows=4000, n_trades=80, seed=0):
     )
     effects = rng.normal(size=n_trades)[trade], rng.normal(size=6)[shop], X["age"] / 20
     return X, sum(effects).to_numpy() + 0.5 * rng.normal(size=n_rows)
+
+
+@pytest.fixture
+def no_products(monkeypatch):
+    """Vectors that start anywhere: those that know a product from the start may need no pair."""
+    monkeypatch.setattr(_fit_network, "find_products", lambda *_: [])
 
 
 def read(codes, numeric, target, n_folds=4, loss="squared_error", **fields):
@@ -184,6 +190,7 @@ def test_a_number_that_is_a_code_is_read_by_its_values():
     assert r2["auto"] > r2[False] + 0.15
 
 
+@pytest.mark.usefixtures("no_products")
 def test_a_pair_tells_of_several_classes():
     """With as many components as it takes to say which."""
     rng = np.random.default_rng(0)
@@ -284,82 +291,6 @@ def test_a_search_that_is_interrupted_keeps_the_network(monkeypatch):
     np.testing.assert_array_equal(model.predict(X), plain.predict(X))
 
 
-# -- products of traits ----------------------------------------------------------------------------
-
-
-def make_factors(n_rows, strength=1.0, n_categories=60, seed=0):
-    """Effects of two columns that add up, and hidden traits of both whose products count by `strength`."""
-    rng = np.random.default_rng(seed)
-    codes = rng.integers(0, n_categories, (n_rows, 2))
-    effects, traits = rng.standard_normal((2, n_categories)), rng.standard_normal((2, n_categories))
-    y = effects[0, codes[:, 0]] + effects[1, codes[:, 1]] + 0.5 * rng.standard_normal(n_rows)
-    y += strength * traits[0, codes[:, 0]] * traits[1, codes[:, 1]]
-    return pd.DataFrame(codes, columns=["a", "b"]).astype(str), y
-
-
-def leaves_products_of(X, y, sample_weight=None):
-    """What is told of a network that has learned for two epochs."""
-    told = []
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_plan, "auto_epochs", lambda *_: 2)
-        patch.setattr(_plan, "MAX_DOUBLINGS", 1)
-        patch.setattr(_loop, "LEAST_GAIN", np.inf)
-        patch.setattr(
-            _trainings, "leaves_products", lambda *args: told.append(leaves_products(*args)) or True
-        )
-        embedder = EntityEmbedder(hidden_layer_sizes=(8,), random_state=0)
-        assert embedder.fit(X, y, sample_weight=sample_weight).n_epochs_ == 4
-    return told
-
-
-@pytest.mark.parametrize(("strength", "expected"), [(1.0, True), (0.0, False)])
-def test_products_of_traits_are_told_from_noise(strength, expected):
-    """However the effects that add up are, which two epochs have not learned."""
-    X, y = make_factors(2000, strength)
-    assert leaves_products_of(X, y) == [expected]
-    assert leaves_products_of(X, y > 0) == [expected]
-
-
-def test_products_of_several_outputs_and_weighted_rows_are_told():
-    """The second output alone has them; and rows that hide them weigh next to nothing."""
-    X, y = make_factors(2000)
-    rng = np.random.default_rng(1)
-    assert leaves_products_of(X, np.column_stack([3 * rng.standard_normal(2000), y])) == [True]
-    hidden = np.arange(2000) % 4 == 0
-    spoiled = np.where(hidden, 50 * rng.standard_normal(2000), y)
-    weight = np.where(hidden, 1e-6, 1.0)
-    assert leaves_products_of(X, spoiled, weight) == [True]
-
-
-@pytest.mark.parametrize("further", [lambda y: 0 * y, lambda y: y, lambda y: 1 - y])
-def test_what_is_left_of_a_known_output_counts_for_nothing(further):
-    """A label that is never on, and those that others tell: next to nothing, but not by chance."""
-    X, y = make_factors(2500, strength=0.0)
-    y = (y > 0).astype(int)
-    assert leaves_products_of(X, np.column_stack([y, further(y)])) == [False]
-
-
-def test_a_single_column_has_no_products():
-    """Nor has it with one of two values, whose effects differ by a number a category."""
-    X, y = make_factors(500)
-    assert leaves_products_of(X[["a"]], y) == [False]
-    X["b"] = np.where(X["b"] < "3", "low", "high")
-    assert leaves_products_of(X, y) == [False]
-
-
-@pytest.mark.usefixtures("two_doublings")
-def test_a_plateau_does_not_end_the_training():
-    """An exclusive or of three columns' values starts where nothing pulls: a cycle gains nothing, and others all."""
-    R = np.array(list(product(range(3), range(3), range(2), range(3), range(4), range(2))))
-    y = (R[:, 0] == R[:, 1]) | (R[:, 4] == 0)  # the first of the MONK's problems
-    X = pd.DataFrame(R).astype(str)
-    train = np.random.default_rng(0).permutation(432)[:324]
-    embedder = EntityEmbedder(random_state=0).fit(X.iloc[train], y[train])
-    losses = [r["validation_loss"] for r in embedder.history_ if "validation_loss" in r]
-    assert losses[1] > 0.95 * losses[0]
-    assert losses[-1] < 0.1 * losses[0]
-
-
 # -- when they are looked for ----------------------------------------------------------------------
 
 
@@ -391,6 +322,7 @@ def test_pairs_are_found_before_the_network_learns_them_slowly():
     assert r2["auto"] > r2[False] + 0.05
 
 
+@pytest.mark.usefixtures("no_products")
 @pytest.mark.parametrize(("columns", "n_trainings"), [("ab", 3), ("abc", 2)])
 def test_more_pairs_by_counts_than_chosen_are_trained_once(
     columns, n_trainings, begun, monkeypatch

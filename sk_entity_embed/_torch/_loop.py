@@ -37,7 +37,7 @@ SCALES = (1.0, 0.85, 0.7, 0.55, 0.4, 0.25)
 ROWS_AT_ONCE = 1 << 15  # rows fetched by one gather; bounds what a shuffle holds
 
 
-def train(table, spec, plan, on_epoch=None, fixed=(), after_cycle=None):
+def train(table, spec, plan, on_epoch=None, fixed=(), after_cycle=None, starts=()):
     """Train the network.
 
     Parameters
@@ -51,10 +51,11 @@ def train(table, spec, plan, on_epoch=None, fixed=(), after_cycle=None):
     fixed : list of ndarray of shape (n_tables, n_codes, n_components)
         Tables of the first columns that are not to be learned any more.
     after_cycle : callable or None
-        Called after each cycle of epochs that another one may follow, with a function that gives the TrainedNetwork so
-        far, the list of the epochs' records, and whether the cycle has gained so much that another one may pay. Its
-        result says whether one follows; without it, that does. What it does in the meantime, be it a training of its
-        own, does not change this one.
+        Called after each cycle of epochs that has gained so much that another one may pay, with a function that gives
+        the TrainedNetwork so far and the list of the epochs' records. A false result ends the training. What it does
+        in the meantime, be it a training of its own, does not change this one.
+    starts : list of ndarray of shape (n_tables, n_codes, at most the width) or None
+        For each column what its vectors start from, beside chance.
 
     Returns
     -------
@@ -70,15 +71,15 @@ def train(table, spec, plan, on_epoch=None, fixed=(), after_cycle=None):
     # A product forward and two backward, each a multiplication and an addition; honest training shows a batch twice.
     flops = 6 * plan.batch_size * min(2, spec.n_tables) * sum(a * b for a, b in pairwise(sizes))
     with enough_threads(flops), own_defaults():
-        return _Training(table, spec, plan, fixed).run(on_epoch, after_cycle)
+        return _Training(table, spec, plan, fixed, starts).run(on_epoch, after_cycle)
 
 
 class _Training:
-    def __init__(self, table, spec, plan, fixed):
+    def __init__(self, table, spec, plan, fixed=(), starts=()):
         device = torch.device(plan.device)
         self.spec, self.plan, self.device = spec, plan, device
         self.generator = torch.Generator().manual_seed(plan.seed)
-        self.tables = Tables(spec, self.generator, device, fixed)
+        self.tables = Tables(spec, self.generator, device, fixed, starts)
         self.body = Bodies(spec, self.tables, self.generator, device)
         self.optimiser = AdamW(self.body.flat, self.body.decays, plan.weight_decay)
         self.loss = make_loss(spec.loss, spec.quantile)
@@ -277,7 +278,7 @@ class _Training:
                 if stop or not goes_on:
                     break
                 if place + 1 == length and epoch + 1 < self.plan.most_epochs and after_cycle:
-                    has_gained = after_cycle(self.export, self.history, has_gained)
+                    has_gained = has_gained and after_cycle(self.export, self.history)
                 if not has_gained:
                     break
         except KeyboardInterrupt:

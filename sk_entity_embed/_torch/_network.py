@@ -86,10 +86,11 @@ class Tables:
     ``k * n_rows + offset``.
 
     `fixed` holds tables for the first columns, of shape (n_tables, n_codes, n_components), that stay as they are; their
-    blocks come first.
+    blocks come first. `starts` holds arrays of as many tables and codes, one for each column or None, that the first
+    components start from, beside chance.
     """
 
-    def __init__(self, spec, generator, device, fixed=()):
+    def __init__(self, spec, generator, device, fixed=(), starts=()):
         self.n_codes = n_codes = spec.n_codes
         self.n_components = n_components = spec.n_components
         self.n_tables = n_tables = spec.n_tables
@@ -120,6 +121,8 @@ class Tables:
                         drawn -= drawn.mean(0)
                         drawn *= SCALE_OF_TWO / drawn.std(0, correction=0)
                     own[1:] = own[:1]
+                    if starts and starts[c] is not None:
+                        own[:, :, : starts[c].shape[2]] += torch.from_numpy(starts[c])
                     if spec.unknown_start is not None:
                         own[:, 0, 0] = spec.unknown_start[c]
             self.matrices.append(stacked.view(-1, width).to(device))

@@ -1,0 +1,313 @@
+"""Where vectors start that count by a product: traits of the categories of two columns, multiplied. No torch."""
+
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+from scipy import sparse
+
+from ._effects import MAX_OUTPUTS, fit_additive_model, principal_axes, standardise
+from ._rows import draw_rows
+
+N_SCREENED = 1 << 17  # rows that tell which pairs are tried, at most
+N_COLUMNS = 6  # that are tried with each other, those of the most categories
+N_AXES = 3  # of a target of several outputs
+N_FOLDS = 5  # that try a pair where a fit has none
+# What traits must explain of rows of other folds: a share of the target's variance, and standard errors. Of 59 real
+# tables 15 have such products (benchmarks/bench_quality.py), of one cell that is far off there is none.
+LEAST_SHARE, LEAST_Z = 0.01, 4.0
+# A trait is clear if its singular value is so many times the largest in random orders of the rows. Beside the clear
+# ones some are fitted: of 5,000 rows of two factors of 300 categories with three traits one is clear.
+CLEAR_RATIO, N_ORDERS = 1.2, 3
+MAX_TRAITS, SPARE_TRAITS = 8, 3
+# Times the ridge that noise and the traits' variance ask for, as the singular values tell them: these flatter the
+# traits. From 1 to 3 what is explained of other folds differs by a tenth, on few rows of many traits by a half.
+SHRINKAGE = 1.5
+N_POWERS, N_SWEEPS = 10, 8
+MAX_CELLS = 1 << 24  # categories times squares of traits
+# Root mean square of the first component of a column's start. From 0.1 to 1 crossed factors end alike; with 0.1
+# "verbagg" (items and persons, benchmarks/bench_quality.py) gains a fifth as much.
+START_SCALE = 0.3
+_TINY = np.finfo(float).tiny
+
+
+@dataclass(frozen=True)
+class Product:
+    """Traits of two columns' categories, whose product tells what the columns' effects leave.
+
+    Attributes
+    ----------
+    pair : tuple of int
+        Positions of the columns.
+    traits : tuple of two ndarray of shape (n_tables, n_codes, n_traits)
+        Of each column. Those of table ``k`` are found without the labels of fold ``k``.
+    n_clear : int
+        How many traits chance does not make.
+    share : float
+        Of the target's variance, explained in rows of other folds.
+    """
+
+    pair: tuple[int, int]
+    traits: tuple[np.ndarray, np.ndarray]
+    n_clear: int
+    share: float
+
+
+def find_products(table, numeric, n_codes):
+    """Find the pairs of columns whose traits, multiplied, would tell much of what effects that add do not.
+
+    Vectors start near zero, where nothing pulls at those that count by their product alone: a training learns them late
+    or, from few rows, never. But such a product is a matrix of low rank, which can be found at once. What an additive
+    model of all columns and numbers leaves is laid out by the categories of two columns, each row and column of the
+    matrix divided by the root of its weight, as in correspondence analysis. Where its largest singular value is above
+    those of random orders of the rows [1]_, traits are fitted by alternating ridge regressions [2]_, once for each fold
+    without its labels, and kept if they explain the rows of that fold.
+
+    Parameters
+    ----------
+    table : TrainingTable
+    numeric : ndarray of shape (n_rows, n_numeric), float32
+        The numbers of its rows as they came.
+    n_codes : list of int
+        Per column.
+
+    Returns
+    -------
+    products : list of Product
+        Those that explain most first.
+
+    References
+    ----------
+    .. [1] Horn, J. L. (1965). A rationale and test for the number of factors in factor analysis. Psychometrika 30(2).
+       :doi:`10.1007/BF02289447`
+    .. [2] Gabriel, K. R. and Zamir, S. (1979). Lower rank approximation of matrices by least squares with any choice of
+       weights. Technometrics 21(4). :doi:`10.1080/00401706.1979.10489819`
+    """
+    n_used = [len(np.unique(column)) for column in table.codes.T]
+    columns = sorted(range(len(n_codes)), key=lambda c: -n_used[c])[:N_COLUMNS]
+    columns = sorted(c for c in columns if n_used[c] > 1)
+    weight = table.weights()
+    if table.fold is None:
+        weight[table.validation] = 0
+    if len(columns) < 2 or table.target.shape[1] > MAX_OUTPUTS or not weight.any():
+        return []
+    target = table.target.astype(np.float64)
+    if target.shape[1] > 1:
+        target = target @ principal_axes(target, weight / weight.sum())[:, :N_AXES]
+    search = _Search(table, standardise(numeric), n_codes, weight)
+    products = [p for y in target.T for p in search.run(y, columns)]
+    return sorted(products, key=lambda product: -product.share)
+
+
+def start_vectors(products, table, widths):
+    """The vectors that training begins with.
+
+    Parameters
+    ----------
+    products : list of Product
+    table : TrainingTable
+    widths : sequence of int
+        Components of each column.
+
+    Returns
+    -------
+    starts : list of ndarray of shape (n_tables, n_codes, at most the width), float32, or None
+        Of each column; None if none of its traits is known.
+    """
+    starts = [None] * len(widths)
+    for c in {c for product in products for c in product.pair}:
+        own = [p.traits[p.pair.index(c)] for p in products if c in p.pair]
+        traits = np.concatenate(own, axis=2)
+        share = np.bincount(table.codes[:, c], table.weights(), traits.shape[1])
+        share /= share.sum() * len(traits)
+        traits -= np.einsum("i,kid->d", share, traits)
+        # The same axes for all tables, or these would lie apart.
+        variances, axes = np.linalg.eigh(np.einsum("i,kid,kie->de", share, traits, traits))
+        traits = traits @ axes[:, ::-1][:, : widths[c]]
+        if variances[-1] > 0:
+            traits *= START_SCALE / np.sqrt(variances[-1])
+            traits[:, 0] = 0  # the unknown vector stays in the middle
+            starts[c] = traits.astype(np.float32)
+    return starts
+
+
+class _Search:
+    """What is known of the rows, and the search for products that explain a target of theirs."""
+
+    def __init__(self, table, numeric, n_codes, weight):
+        self.codes, self.numeric, self.weight = table.codes, numeric, weight
+        self.n_codes = n_codes
+        self.has_folds = table.fold is not None
+        self.fold = table.fold
+        if self.fold is None:
+            self.fold = np.random.default_rng(0).permutation(len(weight)) % N_FOLDS
+        self.n_folds = int(self.fold.max()) + 1
+
+    def run(self, y, columns):
+        """The products among `columns` that explain the target `y`, an array of shape (n_rows,)."""
+        y = y - np.average(y, weights=self.weight)
+        candidates = self._screen(y, columns)
+        if not candidates:
+            return []
+        left, fitted = np.zeros(len(y)), np.zeros((len(candidates), len(y)))
+        tables = [[] for _ in candidates]
+        for k in range(self.n_folds):
+            is_out = self.fold == k
+            of_rows, found = self._fit(y, candidates, np.where(is_out, 0.0, self.weight))
+            left[is_out] = of_rows[is_out]
+            for c, (candidate, traits) in enumerate(zip(candidates, found)):
+                tables[c].append(traits)
+                u, v = (t[self.codes[is_out, i]] for t, i in zip(traits, candidate.pair))
+                fitted[c, is_out] = (u * v).sum(axis=1)
+        shares = [self._share(left, f, y) for f in fitted]
+        kept = [c for c, share in enumerate(shares) if share > LEAST_SHARE]
+        if kept and not self.has_folds:
+            some = [candidates[c] for c in kept]
+            tables = dict(zip(kept, ([traits] for traits in self._fit(y, some, self.weight)[1])))
+        return [
+            Product(candidates[c].pair, _stack(tables[c]), candidates[c].n_clear, shares[c])
+            for c in kept
+        ]
+
+    def _screen(self, y, columns):
+        """The pairs that may have a product, of what some rows tell."""
+        rows = draw_rows(len(y), N_SCREENED)
+        rows = rows[self.weight[rows] > 0]
+        if not len(rows):  # beside weights of rows that were not drawn these are nothing
+            return []
+        weight = self.weight[rows]
+        left = self._leave(rows, y[rows], weight)
+        used = {c: np.unique(self.codes[rows, c], return_inverse=True) for c in columns}
+        candidates = []
+        for i, j in combinations(columns, 2):
+            shape = len(used[i][0]), len(used[j][0])
+            room = MAX_CELLS // max(self.n_codes[i], self.n_codes[j])
+            rank = min(MAX_TRAITS, min(shape) - 1, int(np.sqrt(room)))
+            if rank < 1:
+                continue
+            grid = _Grid(used[i][1], used[j][1], shape, weight)
+            found, noise = grid.decompose(left, rank)[1], grid.noise(left)
+            if found[0] > noise:
+                candidates.append(_Candidate((i, j), rank, _count_clear(found, noise)))
+        return candidates
+
+    def _leave(self, rows, y, weight):
+        """What an additive model of all columns and numbers leaves of the target of rows."""
+        return fit_additive_model(self.codes[rows], self.n_codes, self.numeric[rows], y, weight)[1]
+
+    def _fit(self, y, candidates, weight):
+        """What an additive model with some weights leaves of all rows, and the traits that explain it."""
+        left = self._leave(slice(None), y, weight)
+        rows, traits = np.flatnonzero(weight), []
+        for candidate in candidates:
+            i, j = candidate.pair
+            place = self.codes[rows, i], self.codes[rows, j]
+            grid = _Grid(*place, (self.n_codes[i], self.n_codes[j]), weight[rows])
+            traits.append(grid.factorize(left[rows], candidate.rank))
+        return left, traits
+
+    def _share(self, left, fitted, y):
+        """The share of the target's variance that fitted values, times one number, explain; 0 if it may be chance."""
+        product = self.weight * left * fitted
+        size = self.weight @ np.square(fitted)
+        # Of two rows either is in what the other is told by: half of the products say what the other half do.
+        if not size or product.sum() <= LEAST_Z * np.sqrt(2 * product @ product):
+            return 0.0
+        return product.sum() ** 2 / size / (self.weight @ np.square(y))
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """A pair of columns, and how many traits they may have, and how many are clear."""
+
+    pair: tuple[int, int]
+    rank: int
+    n_clear: int
+
+
+class _Grid:
+    """Rows, each of some weight, laid out by the categories of two columns."""
+
+    def __init__(self, left, right, shape, weight):
+        self.place, self.shape, self.weight = (left, right), shape, weight
+        self.mass = self._lay_out(weight)
+        # One over the root of the mass of each category, 0 without any.
+        self.roots = [
+            np.where(m > 0, 1 / np.sqrt(np.maximum(m, _TINY)), 0)[:, None]
+            for m in (np.bincount(c, weight, n) for c, n in zip(self.place, shape))
+        ]
+
+    def _lay_out(self, values):
+        return sparse.csr_matrix((values, self.place), shape=self.shape)
+
+    def decompose(self, values, rank):
+        """The largest singular values of the values of rows, and the traits of the categories of either column.
+
+        By subspace iteration. The square of a singular value is about the variance that the product of its two traits
+        explains; the traits have a variance of one over the mass of all rows.
+        """
+        return self._decompose(self._lay_out(self.weight * values), rank)
+
+    def _decompose(self, matrix, rank):
+        a, b = self.roots
+        turned = matrix.T.tocsr()
+        right = np.random.default_rng(0).standard_normal((self.shape[1], rank))
+        for _ in range(N_POWERS):
+            right = np.linalg.qr(b * (turned @ (a**2 * (matrix @ (b * right)))))[0]
+        left, triangle = np.linalg.qr(a * (matrix @ (b * right)))
+        turn, lengths, back = np.linalg.svd(triangle)
+        return a * (left @ turn), lengths, b * (right @ back.T)
+
+    def noise(self, values):
+        """The largest singular value of the values of rows in some random orders."""
+        rng, root = np.random.default_rng(0), np.sqrt(self.weight)
+        orders = (rng.permutation(len(values)) for _ in range(N_ORDERS))
+        return max(self.decompose((root * values)[order] / root, 1)[1][0] for order in orders)
+
+    def factorize(self, values, rank):
+        """Traits of both columns whose product fits the values of rows best, shrunk as far as noise asks for.
+
+        Returns
+        -------
+        left, right : ndarray of shape (n_codes, rank)
+            Zero for categories without a row, and where there are fewer traits.
+        """
+        moment, total = self._lay_out(self.weight * values), self.weight.sum()
+        left, lengths, right = self._decompose(moment, rank)
+        noise = self.noise(values)
+        used = slice(_count_clear(lengths, noise) + SPARE_TRAITS)
+        left, lengths, right = left[:, used], lengths[used], right[:, used]
+        signal = np.maximum(np.square(lengths) - noise**2, 0.1 * lengths[0] ** 2)
+        variance = self.weight @ np.square(values) / total
+        rest = max(variance - signal.sum(), 0.1 * variance)
+        ridge = np.diag(SHRINKAGE * rest / np.sqrt(np.maximum(signal, _TINY)))
+        right = right * np.sqrt(total * lengths)
+        sides = (self.mass, moment), (self.mass.T.tocsr(), moment.T.tocsr())
+        for _ in range(N_SWEEPS):
+            left = _regress(*sides[0], right, ridge)
+            right = _regress(*sides[1], left, ridge)
+        unused = (0, 0), (0, rank - len(lengths))
+        return np.pad(left, unused), np.pad(right, unused)
+
+
+def _count_clear(lengths, noise):
+    """How many singular values chance does not make."""
+    return int((lengths > CLEAR_RATIO * noise).sum())
+
+
+def _regress(mass, moment, traits, ridge):
+    """Traits of one column by ridge regressions on those of the other, one for each category."""
+    n, rank = traits.shape
+    squares = (traits[:, :, None] * traits[:, None, :]).reshape(n, -1)
+    gram = (mass @ squares).reshape(-1, rank, rank) + ridge
+    return np.linalg.solve(gram, (moment @ traits)[:, :, None])[:, :, 0]
+
+
+def _stack(traits):
+    """Traits of folds, each a pair of arrays, as one array for either column, turned to be alike."""
+    first = np.concatenate(traits[0])
+    turned = []
+    for left, right in traits:
+        a, _, b = np.linalg.svd(np.concatenate([left, right]).T @ first)
+        turned.append((left @ (a @ b), right @ (a @ b)))
+    return tuple(np.stack(side) for side in zip(*turned))
