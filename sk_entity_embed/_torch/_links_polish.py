@@ -5,8 +5,6 @@ loses to a common one that fits badly. A softmax of the true link against others
 table held fixed, a pass over the pairs is enough: what it changes most are the lengths of the right vectors.
 """
 
-import math
-
 import numpy as np
 import torch
 
@@ -61,7 +59,8 @@ def polish(links, x, v, rng, effort=1.0):
         loss="softmax",
         n_negatives=0,  # the other links of the batch
         negative_sampling="popularity",
-        max_epochs=math.ceil(effort * n_passes),
+        # To the nearest: 2 % more steps than one pass would otherwise be two (attr without its authors: .35 of 2.5 s).
+        max_epochs=max(1, round(effort * n_passes)),
         batch_size=batch_size,
         learning_rate=_RATE,
         weight_decay=_WEIGHT_DECAY,
