@@ -9,7 +9,8 @@ from scipy import sparse
 from ._effects import MAX_OUTPUTS, fit_additive_model, principal_axes, standardise
 from ._rows import draw_rows
 
-N_SCREENED = 1 << 17  # rows that tell which pairs are tried, at most
+# Rows that tell which pairs are tried, and rows that traits are fitted to, at most.
+N_SCREENED, N_ROWS = 1 << 17, 1 << 20
 N_COLUMNS = 6  # that are tried with each other, those of the most categories
 N_AXES = 3  # of a target of several outputs
 N_FOLDS = 5  # that try a pair where a fit has none
@@ -83,19 +84,13 @@ def find_products(table, numeric, n_codes):
     .. [2] Gabriel, K. R. and Zamir, S. (1979). Lower rank approximation of matrices by least squares with any choice of
        weights. Technometrics 21(4). :doi:`10.1080/00401706.1979.10489819`
     """
-    n_used = [len(np.unique(column)) for column in table.codes.T]
+    n_used = [np.count_nonzero(np.bincount(column)) for column in table.codes.T]
     columns = sorted(range(len(n_codes)), key=lambda c: -n_used[c])[:N_COLUMNS]
     columns = sorted(c for c in columns if n_used[c] > 1)
-    weight = table.weights()
-    if table.fold is None:
-        weight[table.validation] = 0
-    if len(columns) < 2 or table.target.shape[1] > MAX_OUTPUTS or not weight.any():
+    if len(columns) < 2 or table.target.shape[1] > MAX_OUTPUTS:
         return []
-    target = table.target.astype(np.float64)
-    if target.shape[1] > 1:
-        target = target @ principal_axes(target, weight / weight.sum())[:, :N_AXES]
-    search = _Search(table, standardise(numeric), n_codes, weight)
-    products = [p for y in target.T for p in search.run(y, columns)]
+    search = _Search(table, numeric, n_codes)
+    products = [p for y in search.targets() for p in search.run(y, columns)]
     return sorted(products, key=lambda product: -product.share)
 
 
@@ -132,34 +127,47 @@ def start_vectors(products, table, widths):
 
 
 class _Search:
-    """What is known of the rows, and the search for products that explain a target of theirs."""
+    """What is known of the rows that tell, and the search for products that explain a target of theirs."""
 
-    def __init__(self, table, numeric, n_codes, weight):
-        self.codes, self.numeric, self.weight = table.codes, numeric, weight
-        self.n_codes = n_codes
-        self.has_folds = table.fold is not None
-        self.fold = table.fold
-        if self.fold is None:
-            self.fold = np.random.default_rng(0).permutation(len(weight)) % N_FOLDS
-        self.n_folds = int(self.fold.max()) + 1
+    def __init__(self, table, numeric, n_codes):
+        weight = table.weights()
+        if table.fold is None:
+            weight[table.validation] = 0
+        rows = draw_rows(table.n_rows, N_ROWS)
+        rows = rows[weight[rows] > 0]
+        self.weight = weight[rows]
+        self.codes, self.numeric = table.codes[rows], standardise(numeric[rows])
+        self.target, self.n_codes = table.target[rows].astype(np.float64), n_codes
+        fold, self.has_folds = table.fold, table.fold is not None
+        if fold is None:
+            self.fold = np.random.default_rng(0).permutation(len(rows)) % N_FOLDS
+            self.n_folds = N_FOLDS
+        else:
+            self.fold, self.n_folds = fold[rows], int(fold.max()) + 1
+
+    def targets(self):
+        """What is to be explained of the target, an array of shape (n_rows,) for each of its axes."""
+        if not len(self.weight):  # beside weights of rows that were not drawn these are nothing
+            return []
+        share = self.weight / self.weight.sum()
+        target = self.target - share @ self.target
+        if target.shape[1] > 1:
+            target = target @ principal_axes(target, share)[:, :N_AXES]
+        return list(target.T)
 
     def run(self, y, columns):
-        """The products among `columns` that explain the target `y`, an array of shape (n_rows,)."""
-        y = y - np.average(y, weights=self.weight)
+        """The products among `columns` that explain `y`."""
         candidates = self._screen(y, columns)
-        if not candidates:
-            return []
-        left, fitted = np.zeros(len(y)), np.zeros((len(candidates), len(y)))
         tables = [[] for _ in candidates]
-        for k in range(self.n_folds):
+        scores = [_Score() for _ in candidates]
+        for k in range(self.n_folds if candidates else 0):
             is_out = self.fold == k
-            of_rows, found = self._fit(y, candidates, np.where(is_out, 0.0, self.weight))
-            left[is_out] = of_rows[is_out]
+            left, found = self._fit(y, candidates, np.where(is_out, 0.0, self.weight))
             for c, (candidate, traits) in enumerate(zip(candidates, found)):
                 tables[c].append(traits)
                 u, v = (t[self.codes[is_out, i]] for t, i in zip(traits, candidate.pair))
-                fitted[c, is_out] = (u * v).sum(axis=1)
-        shares = [self._share(left, f, y) for f in fitted]
+                scores[c].add(left[is_out], (u * v).sum(axis=1), self.weight[is_out])
+        shares = [score.explained() / (self.weight @ np.square(y)) for score in scores]
         kept = [c for c, share in enumerate(shares) if share > LEAST_SHARE]
         if kept and not self.has_folds:
             some = [candidates[c] for c in kept]
@@ -172,9 +180,6 @@ class _Search:
     def _screen(self, y, columns):
         """The pairs that may have a product, of what some rows tell."""
         rows = draw_rows(len(y), N_SCREENED)
-        rows = rows[self.weight[rows] > 0]
-        if not len(rows):  # beside weights of rows that were not drawn these are nothing
-            return []
         weight = self.weight[rows]
         left = self._leave(rows, y[rows], weight)
         used = {c: np.unique(self.codes[rows, c], return_inverse=True) for c in columns}
@@ -206,15 +211,6 @@ class _Search:
             traits.append(grid.factorize(left[rows], candidate.rank))
         return left, traits
 
-    def _share(self, left, fitted, y):
-        """The share of the target's variance that fitted values, times one number, explain; 0 if it may be chance."""
-        product = self.weight * left * fitted
-        size = self.weight @ np.square(fitted)
-        # Of two rows either is in what the other is told by: half of the products say what the other half do.
-        if not size or product.sum() <= LEAST_Z * np.sqrt(2 * product @ product):
-            return 0.0
-        return product.sum() ** 2 / size / (self.weight @ np.square(y))
-
 
 @dataclass(frozen=True)
 class _Candidate:
@@ -223,6 +219,26 @@ class _Candidate:
     pair: tuple[int, int]
     rank: int
     n_clear: int
+
+
+class _Score:
+    """What fitted values tell of the values of rows that they were fitted without."""
+
+    def __init__(self):
+        self.sums = np.zeros(3)
+
+    def add(self, values, fitted, weight):
+        """Count some rows."""
+        product = weight * values * fitted
+        self.sums += product.sum(), product @ product, weight @ np.square(fitted)
+
+    def explained(self):
+        """The squares that fitted values, times one number, explain; 0 if it may be chance."""
+        product, squares, size = self.sums
+        # Of two rows either is in what the other is told by: half of the products say what the other half do.
+        if product <= LEAST_Z * np.sqrt(2 * squares):
+            return 0.0
+        return product**2 / size
 
 
 class _Grid:
@@ -278,9 +294,9 @@ class _Grid:
         used = slice(_count_clear(lengths, noise) + SPARE_TRAITS)
         left, lengths, right = left[:, used], lengths[used], right[:, used]
         signal = np.maximum(np.square(lengths) - noise**2, 0.1 * lengths[0] ** 2)
-        variance = self.weight @ np.square(values) / total
+        variance = self.weight @ np.square(values) / max(total, _TINY)
         rest = max(variance - signal.sum(), 0.1 * variance)
-        ridge = np.diag(SHRINKAGE * rest / np.sqrt(np.maximum(signal, _TINY)))
+        ridge = np.diag(SHRINKAGE * rest / np.sqrt(np.maximum(signal, _TINY)) + _TINY)
         right = right * np.sqrt(total * lengths)
         sides = (self.mass, moment), (self.mass.T.tocsr(), moment.T.tocsr())
         for _ in range(N_SWEEPS):

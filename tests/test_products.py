@@ -1,5 +1,6 @@
 """Traits of two columns that count by their product: which are found, without whose labels, and what starts there."""
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -12,6 +13,7 @@ from sk_entity_embed import (
     EntityEmbeddingClassifier,
     EntityEmbeddingRegressor,
     _fit_network,
+    _products,
 )
 from sk_entity_embed._products import START_SCALE, find_products, start_vectors
 from sk_entity_embed._records import TrainingTable
@@ -99,6 +101,26 @@ def test_what_is_left_of_a_known_output_counts_for_nothing(further):
     codes, y, _ = make_factors(strength=0.0)
     y = (y + 2 * np.random.default_rng(1).standard_normal(len(y)) > 0).astype(int)
     assert search(read(codes, np.column_stack([y, further(y)]))) == []
+
+
+def test_rows_that_outweigh_all_others():
+    """Of a fold without any weight beside its own nothing is told, and of a target that is constant."""
+    codes, y, _ = make_factors(300)
+    table = read(codes, y)
+    assert search(replace(table, weight=(table.fold == 1).astype(np.float32))) == []
+    constant = np.where(table.fold == 1, y, 0)
+    with np.errstate(all="raise", under="ignore"):
+        search(read(codes, constant))
+        assert search(read(codes, np.zeros(300))) == []
+
+
+def test_some_of_many_rows_tell(monkeypatch):
+    """Which pairs to try, and what their traits are."""
+    codes, y, planted = make_factors(9000)
+    monkeypatch.setattr(_products, "N_SCREENED", 2000)
+    monkeypatch.setattr(_products, "N_ROWS", 3000)
+    [found] = search(read(codes, y))
+    assert np.corrcoef(fitted(found).ravel(), planted.ravel())[0, 1] > 0.9
 
 
 def test_a_single_column_has_no_products():
