@@ -230,7 +230,7 @@ def _position(table, wanted):
 
 
 def as_floats(column, name):
-    """Return a numeric column as float32, NaN where a value is missing.
+    """Return a numeric column as float64, NaN where a value is missing.
 
     Parameters
     ----------
@@ -241,8 +241,8 @@ def as_floats(column, name):
 
     Returns
     -------
-    numbers : ndarray of shape (n_rows,), float32
-        Infinities stay, and what exceeds float32 becomes one.
+    numbers : ndarray of shape (n_rows,), float64
+        Infinities stay, and what exceeds float64 becomes one.
 
     Raises
     ------
@@ -250,11 +250,9 @@ def as_floats(column, name):
         If the column holds anything but numbers.
     """
     try:
-        numbers = floats(plain(column))
+        return floats(plain(column))
     except TypeError as error:
         raise ValueError(
             f"Column {name!r} was expected to hold numbers, but holds {error}. Name it in "
             "categorical_features to embed it, convert it to numbers, or drop it."
         ) from error
-    with np.errstate(over="ignore"):
-        return numbers.astype(np.float32)

@@ -67,7 +67,7 @@ class Deviations:
         ----------
         scaled : ndarray of shape (n_rows, n_scaled), float32
             From `scale`: the numbers, then marks of missing ones.
-        numeric : ndarray of shape (n_rows, n_numeric), float32
+        numeric : ndarray of shape (n_rows, n_numeric), float32 or float64
             As they came, NaN where missing.
         codes : ndarray of shape (n_rows, n_embedded)
 
@@ -92,7 +92,7 @@ class Deviations:
         ----------
         table : TrainingTable
             With the scaled numbers.
-        numeric : ndarray of shape (n_rows, n_numeric), float32
+        numeric : ndarray of shape (n_rows, n_numeric), float32 or float64
         """
         if not len(self.columns):
             return table.numeric
@@ -155,7 +155,7 @@ def learn_deviations(table, numeric, n_codes):
     ----------
     table : TrainingTable
         With the scaled numbers.
-    numeric : ndarray of shape (n_rows, n_numeric), float32
+    numeric : ndarray of shape (n_rows, n_numeric), float32 or float64
         As they came.
     n_codes : list of int
         Per column.

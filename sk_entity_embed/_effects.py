@@ -44,7 +44,7 @@ def append_effects(tables, table, numeric, of_groups, widths, loss):
         One per column.
     table : TrainingTable
         Its codes may have further columns, those of groups of texts.
-    numeric : ndarray of shape (n_rows, n_numeric), float32
+    numeric : ndarray of shape (n_rows, n_numeric), float32 or float64
         The numbers of its rows as they came, which is how a linear model gets them.
     of_groups : list of ndarray of shape (n_codes,) or None
         For each column the codes of its groups by its own codes, in the order of the further columns.

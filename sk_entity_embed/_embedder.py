@@ -80,7 +80,7 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         are none, or for an array, all columns (with a warning of floats, also as objects, that hardly repeat); for
         "dot" all columns, which must be two. A callable is given the data frame and returns one of the others. The
         remaining columns must be numeric: they are context for the network and pass through `transform` unchanged, as
-        float32.
+        float32, or as float64 (the vectors as well) where that would change whole numbers, beyond 2**24.
     n_components : int, dict or "auto", default="auto"
         Width of the vectors, for all columns or as a dict from column, by name or position, to width; never more than
         there are categories ("dot": in the larger column). "auto" is 50 for "dot". For "mlp" it is first the fourth
@@ -409,7 +409,7 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
 
         Returns
         -------
-        X_out : ndarray or data frame of shape (n_samples, n_features_out), float32
+        X_out : ndarray or data frame of shape (n_samples, n_features_out), float32 or float64
             Vectors column after column, then the numeric columns.
         """
         fitted = self._fit(X, y, sample_weight, params, "fit_transform")
@@ -483,7 +483,7 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
 
         Returns
         -------
-        X_out : ndarray or data frame of shape (n_samples, n_features_out), float32
+        X_out : ndarray or data frame of shape (n_samples, n_features_out), float32 or float64
             Vectors column after column, then the numeric columns as they came, then the prediction if
             ``add_prediction=True``.
 
@@ -505,7 +505,7 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         """Output for rows that were not trained on."""
         n_rows, width = len(columns.codes), sum(self.n_components_)
         tables = self._cached("tables", self._stack_tables)
-        out = np.empty((n_rows, width + columns.numeric.shape[1]), dtype=np.float32)
+        out = np.empty((n_rows, width + columns.numeric.shape[1]), dtype=columns.numeric.dtype)
         write_vectors(tables, columns.codes, out)
         out[:, width:] = columns.numeric
         if self.add_prediction and not self._is_of_pairs:
@@ -616,7 +616,7 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
             If `X` has another number of columns, or a column of `fit` has no category to be found.
         """
         check_is_fitted(self)
-        X = check_array(X, dtype=np.float32, ensure_all_finite="allow-nan")
+        X = check_array(X, dtype=[np.float32, np.float64], ensure_all_finite="allow-nan")
         if X.shape[1] != self._n_features_out:
             raise ValueError(
                 f"Shape of the passed X data is not correct. Expected {self._n_features_out} columns, got {X.shape[1]}."

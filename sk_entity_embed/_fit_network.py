@@ -109,7 +109,7 @@ class _Data:
         Of the numbers, as `scale` takes it.
     deviations : Deviations
         Which numbers the network reads once more, less the mean of their category.
-    numeric : ndarray of shape (n_used, n_numeric), float32
+    numeric : ndarray of shape (n_used, n_numeric), float32 or float64
         The numbers of the rows to train on as they came.
     inputs : ndarray of shape (n_rows, n_inputs), float32
         The numbers of all rows as the network reads them.

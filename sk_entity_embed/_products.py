@@ -67,7 +67,7 @@ def find_products(table, numeric, n_codes):
     Parameters
     ----------
     table : TrainingTable
-    numeric : ndarray of shape (n_rows, n_numeric), float32
+    numeric : ndarray of shape (n_rows, n_numeric), float32 or float64
         The numbers of its rows as they came.
     n_codes : list of int
         Per column.

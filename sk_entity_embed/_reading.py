@@ -53,7 +53,8 @@ def learn_columns(estimator, X):
         "counts_": [v.counts for v in vocabularies],
         "categorical_features_": [names[i] if table.names else int(i) for i in embedded],
     }
-    return Columns(codes, _read_numbers(table, numeric)), attributes
+    columns = Columns(codes, _read_numbers(table, numeric))
+    return columns, {**attributes, "_number_type": columns.numeric.dtype.name}
 
 
 def read_columns(estimator, X, owner=None):
@@ -85,20 +86,37 @@ def read_columns(estimator, X, owner=None):
             rows, which, new = vocabulary.unseen_texts(column, codes[:, j])
             group = TextGroups(**texts[j]).assign(new)
             codes[rows, j] = np.where(group < 0, 0, vocabulary.n_codes + group)[which]
-    return Columns(codes, _read_numbers(table, estimator._numeric))
+    return Columns(codes, _read_numbers(table, estimator._numeric, estimator._number_type))
 
 
-def _read_numbers(table, positions):
-    numeric = np.empty((table.n_rows, len(positions)), dtype=np.float32)
+def _read_numbers(table, positions, dtype=None):
+    """The numeric columns as one array.
+
+    `dtype` is None in training: float32, or float64 if that would change a whole number, such as a date (20150731), a
+    time in seconds or a long code.
+    """
+    numeric = np.empty((table.n_rows, len(positions)), dtype=dtype or np.float32)
     for j, position in enumerate(positions):
-        label = table.label(position)
-        numeric[:, j] = as_floats(table.column(position), label)
-        if np.isinf(numeric[:, j]).any():
+        label, numbers = (
+            table.label(position),
+            as_floats(table.column(position), table.label(position)),
+        )
+        with np.errstate(over="ignore"):
+            single = numbers.astype(np.float32)
+        if np.isinf(single).any():
             raise ValueError(
                 f"Input X contains infinity or a value too large for dtype('float32') in column {label!r}. "
                 "Replace it with a number or NaN."
             )
+        if dtype is None and numeric.dtype == np.float32 and _is_rounded(numbers, single):
+            numeric = numeric.astype(np.float64)
+        numeric[:, j] = numbers
     return numeric
+
+
+def _is_rounded(numbers, single):
+    """Whether a whole number is another in single precision."""
+    return bool(((numbers != single) & (numbers == np.rint(numbers))).any())
 
 
 def output_names(names, embedded, widths, numeric):

@@ -15,8 +15,8 @@ class Columns:
     Attributes
     ----------
     codes : ndarray of shape (n_rows, n_embedded), int32
-    numeric : ndarray of shape (n_rows, n_numeric), float32
-        As given, NaN where missing.
+    numeric : ndarray of shape (n_rows, n_numeric), float32 or float64
+        As given, NaN where missing; float64 where the training rows have whole numbers that float32 does not hold.
     """
 
     codes: np.ndarray

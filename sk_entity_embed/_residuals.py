@@ -34,7 +34,7 @@ def choose_pairs(network, table, numeric, values, spec):
         With fold tables.
     table : TrainingTable
         The rows that it was trained on.
-    numeric : ndarray of shape (n_rows, n_numeric), float32
+    numeric : ndarray of shape (n_rows, n_numeric), float32 or float64
         Their numbers as they came.
     values : Values
         Of the numbers that may be chosen.

@@ -30,7 +30,7 @@ class Task:
     ----------
     table : TrainingTable
         Its columns are the embedded ones, then those that hold the groups of their texts.
-    numeric : ndarray of shape (n_rows, n_numeric), float32
+    numeric : ndarray of shape (n_rows, n_numeric), float32 or float64
         The numbers of its rows as they came.
     texts : list of TextGroups or None
         Groups of the texts of each embedded column, if they have vectors.

@@ -19,7 +19,7 @@ class Values:
     ----------
     numbers : ndarray of shape (n_columns,), int64
         Positions among the numeric columns.
-    known : list of ndarray of shape (n_known,), float32
+    known : list of ndarray of shape (n_known,), float32 or float64
         Sorted; NaN, if some were missing in training, is the last.
     """
 
@@ -48,7 +48,7 @@ class Values:
 
         Parameters
         ----------
-        numeric : ndarray of shape (n_rows, n_numeric), float32
+        numeric : ndarray of shape (n_rows, n_numeric), float32 or float64
             As they came, NaN where missing.
 
         Returns
@@ -80,7 +80,7 @@ def learn_values(numeric):
 
     Parameters
     ----------
-    numeric : ndarray of shape (n_rows, n_numeric), float32
+    numeric : ndarray of shape (n_rows, n_numeric), float32 or float64
         As they came.
 
     Returns

@@ -27,7 +27,7 @@ def loss_behind(tables, table, numeric):
     tables : list of ndarray of shape (n_folds, n_codes, n_components)
         One for each of the first columns.
     table : TrainingTable
-    numeric : ndarray of shape (n_rows, n_numeric), float32
+    numeric : ndarray of shape (n_rows, n_numeric), float32 or float64
         The numbers of its rows as they came.
 
     Returns

@@ -311,16 +311,16 @@ def test_numbers_that_may_be_categories_are_not_told():
     ],
     ids=lambda column: f"{type(column).__name__} {getattr(column, 'dtype', '')}",
 )
-def test_numbers_become_float32(column):
+def test_numbers_become_floats(column):
     """Any number type, NaN where it is missing."""
     numbers = as_floats(column, "price")
-    assert numbers.dtype == np.float32
+    assert numbers.dtype == np.float64
     np.testing.assert_array_equal(numbers, [1, np.nan, 0])
 
 
 def test_infinities_stay():
-    """Infinity is the caller's to refuse, and what float32 cannot hold becomes one."""
-    assert as_floats(np.array([np.inf, -np.inf, 1e300]), 0).tolist() == [np.inf, -np.inf, np.inf]
+    """Infinity is the caller's to refuse, and what no float holds becomes one."""
+    assert as_floats(np.array([np.inf, -np.inf, 1e300]), 0).tolist() == [np.inf, -np.inf, 1e300]
     assert as_floats(np.array([10**400, -(10**400), 1], dtype=object), 0).tolist() == [
         np.inf,
         -np.inf,

@@ -1,9 +1,11 @@
 """Numbers for the network: missing values filled and marked, robust scale, smooth clip, ranks in heavy tails."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.stats import norm
 
+from sk_entity_embed import EntityEmbedder, EntityEmbeddingRegressor
 from sk_entity_embed._numeric import learn_scaling, scale
 
 
@@ -120,3 +122,50 @@ def test_no_column_at_all():
     """A table without numbers gives a matrix without columns."""
     x = np.empty((3, 0), dtype=np.float32)
     assert scale(x, learn_scaling(x)).shape == (3, 0)
+
+
+# -- whole numbers that single precision does not hold -------------------------------------------
+
+
+def make_days(n_rows=600, first=20150701, seed=0):
+    """Sales by shop and day, given as a whole number; of each day its own."""
+    rng = np.random.default_rng(seed)
+    shop, day = rng.integers(5, size=n_rows), rng.integers(30, size=n_rows)
+    y = rng.standard_normal(5)[shop] + 2 * rng.standard_normal(30)[day]
+    X = pd.DataFrame({"shop": [f"s{i}" for i in shop], "day": first + day})
+    return X, y + 0.1 * rng.standard_normal(n_rows)
+
+
+QUICK = {"max_epochs": 2, "hidden_layer_sizes": (8,), "random_state": 0}
+
+
+def test_long_whole_numbers_pass_unchanged(tmp_path):
+    """Through all that gives them back, before and after saving."""
+    X, y = make_days()
+    embedder = EntityEmbedder(**QUICK)
+    for out in (embedder.fit_transform(X, y), embedder.transform(X)):
+        assert out.dtype == np.float64
+        np.testing.assert_array_equal(out[:, -1], X["day"])
+    embedder.save(tmp_path / "e.safetensors")
+    again = EntityEmbedder.load(tmp_path / "e.safetensors").transform(X)
+    np.testing.assert_array_equal(again, out)
+    np.testing.assert_array_equal(embedder.inverse_transform(out)[:, 1], X["day"])
+
+
+@pytest.mark.parametrize("day", [20150701.5, 701, 2**24, np.nan])
+def test_other_numbers_stay_in_single_precision(day):
+    """Whatever digits are behind the point: nobody tells a row by them."""
+    X, y = make_days(first=1)
+    X["day"] = X["day"].where(X["day"] > 1, day)
+    assert EntityEmbedder(**QUICK).fit_transform(X, y).dtype == np.float32
+
+
+def test_long_codes_are_told_apart():
+    """Each value has a story of its own, wherever the numbers begin."""
+    scores = []
+    for first in (1, 2**30 + 1):
+        X, y = make_days(2000, first)
+        model = EntityEmbeddingRegressor(max_epochs=20, random_state=0)
+        scores.append(model.fit(X[:1500], y[:1500]).score(X[1500:], y[1500:]))
+    assert min(scores) > 0.9
+    assert scores[0] == pytest.approx(scores[1], abs=0.02)
