@@ -17,6 +17,7 @@ N_FOLDS = 5  # that try a pair where a fit has none
 # What traits must explain of rows of other folds: a share of the target's variance, and standard errors. Of 59 real
 # tables 15 have such products (benchmarks/bench_quality.py), of one cell that is far off there is none.
 LEAST_SHARE, LEAST_Z = 0.01, 4.0
+FIRST_Z = 0.5  # standard errors after each fold, or the others are not asked
 # A trait is clear if its singular value is so many times the largest in random orders of the rows. Beside the clear
 # ones some are fitted: of 5,000 rows of two factors of 300 categories with three traits one is clear.
 CLEAR_RATIO, N_ORDERS = 1.2, 3
@@ -158,23 +159,23 @@ class _Search:
     def run(self, y, columns):
         """The products among `columns` that explain `y`."""
         candidates = self._screen(y, columns)
-        tables = [[] for _ in candidates]
-        scores = [_Score() for _ in candidates]
-        for k in range(self.n_folds if candidates else 0):
+        for k in range(self.n_folds):
+            if not candidates:
+                return []
             is_out = self.fold == k
             left, found = self._fit(y, candidates, np.where(is_out, 0.0, self.weight))
-            for c, (candidate, traits) in enumerate(zip(candidates, found)):
-                tables[c].append(traits)
+            for candidate, traits in zip(candidates, found):
                 u, v = (t[self.codes[is_out, i]] for t, i in zip(traits, candidate.pair))
-                scores[c].add(left[is_out], (u * v).sum(axis=1), self.weight[is_out])
-        shares = [score.explained() / (self.weight @ np.square(y)) for score in scores]
-        kept = [c for c, share in enumerate(shares) if share > LEAST_SHARE]
+                candidate.add(traits, left[is_out], (u * v).sum(axis=1), self.weight[is_out])
+            # Most candidates are chance, and one fold shows that.
+            candidates = [candidate for candidate in candidates if candidate.z() > FIRST_Z]
+        total = self.weight @ np.square(y)
+        kept = [c for c in candidates if c.z() > LEAST_Z and c.explained() > LEAST_SHARE * total]
         if kept and not self.has_folds:
-            some = [candidates[c] for c in kept]
-            tables = dict(zip(kept, ([traits] for traits in self._fit(y, some, self.weight)[1])))
+            for candidate, traits in zip(kept, self._fit(y, kept, self.weight)[1]):
+                candidate.traits = [traits]
         return [
-            Product(candidates[c].pair, _stack(tables[c]), candidates[c].n_clear, shares[c])
-            for c in kept
+            Product(c.pair, _stack(c.traits), c.n_clear, float(c.explained() / total)) for c in kept
         ]
 
     def _screen(self, y, columns):
@@ -191,9 +192,11 @@ class _Search:
             if rank < 1:
                 continue
             grid = _Grid(used[i][1], used[j][1], shape, weight)
-            found, noise = grid.decompose(left, rank)[1], grid.noise(left)
-            if found[0] > noise:
-                candidates.append(_Candidate((i, j), rank, _count_clear(found, noise)))
+            # By one singular value, as those of random orders are: the first of several comes out larger.
+            noise = grid.noise(left)
+            if grid.decompose(left, 1)[1][0] > noise:
+                n_clear = _count_clear(grid.decompose(left, rank)[1], noise)
+                candidates.append(_Candidate((i, j), rank, n_clear))
         return candidates
 
     def _leave(self, rows, y, weight):
@@ -212,33 +215,32 @@ class _Search:
         return left, traits
 
 
-@dataclass(frozen=True)
 class _Candidate:
-    """A pair of columns, and how many traits they may have, and how many are clear."""
+    """A pair of columns that may have a product, and what its traits tell of rows that they were fitted without."""
 
-    pair: tuple[int, int]
-    rank: int
-    n_clear: int
+    def __init__(self, pair, rank, n_clear):
+        self.pair, self.rank, self.n_clear = pair, rank, n_clear
+        self.traits = []  # of each fold
+        self._product = self._squares = self._size = 0.0
 
-
-class _Score:
-    """What fitted values tell of the values of rows that they were fitted without."""
-
-    def __init__(self):
-        self.sums = np.zeros(3)
-
-    def add(self, values, fitted, weight):
-        """Count some rows."""
+    def add(self, traits, values, fitted, weight):
+        """Count the rows of a fold."""
+        self.traits.append(traits)
         product = weight * values * fitted
-        self.sums += product.sum(), product @ product, weight @ np.square(fitted)
+        self._product += product.sum()
+        self._squares += product @ product
+        self._size += weight @ np.square(fitted)
+
+    def z(self):
+        """Standard errors by which fitted values go with values.
+
+        Of two rows either is in what the other is told by: half of the products say what the other half do.
+        """
+        return self._product / np.sqrt(2 * self._squares) if self._squares else 0.0
 
     def explained(self):
-        """The squares that fitted values, times one number, explain; 0 if it may be chance."""
-        product, squares, size = self.sums
-        # Of two rows either is in what the other is told by: half of the products say what the other half do.
-        if product <= LEAST_Z * np.sqrt(2 * squares):
-            return 0.0
-        return product**2 / size
+        """The squares that fitted values, times one number, explain."""
+        return self._product**2 / self._size if self._size else 0.0
 
 
 class _Grid:
