@@ -306,9 +306,10 @@ class _Trial:
         true = (x * v.index_select(0, self._columns)).sum(1, keepdim=True)
         ranked = v.index_select(0, self._ranked).T
         balance = []  # competitors above less those below
+        room = ranked.new_empty(min(_BLOCK, len(x)), ranked.shape[1])
         blocks = zip(x.split(_BLOCK), true.split(_BLOCK), self._left_out, strict=True)
         for some, own, left_out in blocks:
-            ahead = torch.addmm(-own, some, ranked)
+            ahead = torch.addmm(-own, some, ranked, out=room[: len(some)])
             ahead[left_out] = 0
             balance.append(ahead.sign_().sum(1))
         balance = torch.cat(balance).double().cpu().numpy()
