@@ -30,7 +30,7 @@ MAX_CELLS = 1 << 24  # categories times squares of traits
 # Root mean square of the first component of a column's start. From 0.1 to 1 crossed factors end alike; with 0.1
 # "verbagg" (items and persons, benchmarks/bench_quality.py) gains a fifth as much.
 START_SCALE = 0.3
-_TINY = np.finfo(float).tiny
+_TINY, _ROUNDING = np.finfo(float).tiny, 1e-10
 
 
 @dataclass(frozen=True)
@@ -298,7 +298,7 @@ class _Grid:
         signal = np.maximum(np.square(lengths) - noise**2, 0.1 * lengths[0] ** 2)
         variance = self.weight @ np.square(values) / max(total, _TINY)
         rest = max(variance - signal.sum(), 0.1 * variance)
-        ridge = np.diag(SHRINKAGE * rest / np.sqrt(np.maximum(signal, _TINY)) + _TINY)
+        ridge = SHRINKAGE * rest / np.sqrt(np.maximum(signal, _TINY)) + _TINY
         right = right * np.sqrt(total * lengths)
         sides = (self.mass, moment), (self.mass.T.tocsr(), moment.T.tocsr())
         for _ in range(N_SWEEPS):
@@ -317,7 +317,10 @@ def _regress(mass, moment, traits, ridge):
     """Traits of one column by ridge regressions on those of the other, one for each category."""
     n, rank = traits.shape
     squares = (traits[:, :, None] * traits[:, None, :]).reshape(n, -1)
-    gram = (mass @ squares).reshape(-1, rank, rank) + ridge
+    gram = (mass @ squares).reshape(-1, rank, rank)
+    diagonal = np.einsum("nii->ni", gram)  # a view
+    # The second part is for a row that outweighs all others, beside which the ridge is rounded to nothing.
+    diagonal += ridge + _ROUNDING * diagonal.sum(axis=1, keepdims=True)
     return np.linalg.solve(gram, (moment @ traits)[:, :, None])[:, :, 0]
 
 

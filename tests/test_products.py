@@ -104,10 +104,13 @@ def test_what_is_left_of_a_known_output_counts_for_nothing(further):
 
 
 def test_rows_that_outweigh_all_others():
-    """Of a fold without any weight beside its own nothing is told, and of a target that is constant."""
+    """Of a fold without any weight beside its own nothing is told; one row fits traits of no use, but fits them."""
     codes, y, _ = make_factors(300)
     table = read(codes, y)
     assert search(replace(table, weight=(table.fold == 1).astype(np.float32))) == []
+    heaviest = np.where(np.arange(300) == 7, 300, 1e-16).astype(np.float32)
+    few = replace(table, codes=1 + codes % [8, 6], weight=heaviest)
+    assert all(np.isfinite(side).all() for found in search(few) for side in found.traits)
     constant = np.where(table.fold == 1, y, 0)
     with np.errstate(all="raise", under="ignore"):
         search(read(codes, constant))
