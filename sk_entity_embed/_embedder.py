@@ -86,7 +86,7 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         there are categories ("dot": in the larger column). "auto" is 50 for "dot". For "mlp" it is first the fourth
         root of the number of categories, rounded up; with several classes the number of classes less one, if that is
         more, but no more than the square root of the number of categories; with a column that it counts with by a
-        product of traits one more than there are clear ones; at most 10, and less than there are categories. With such
+        product of traits one more than there are traits; at most 10, and less than there are categories. With such
         widths the vectors are then told anew by what each category does to the prediction: distances between them are
         differences of predictions, as a root mean square over training rows, in standard deviations of ``y``, log-odds
         (of several classes with a hundredth added to each probability) or, for counts, logarithms. The less a column

@@ -241,8 +241,9 @@ def _choose_vectors(estimator, data, is_predictor):
     ]
     products = find_products(data.table, data.numeric, [n + 1 for n in n_categories])
     for product in products:
-        for c in product.pair:  # one component more, for what a category does by itself
-            widths[c] = max(widths[c], min(widest[c], product.n_clear + 1))
+        for c, traits in zip(product.pair, product.traits):
+            # One component more, for what a category does by itself.
+            widths[c] = max(widths[c], min(widest[c], traits.shape[2] + 1))
     vocabularies = attributes["_vocabularies"]
     texts = _group_texts(estimator.text_groups, vocabularies, are_auto, data.table)
     return _Vectors(
