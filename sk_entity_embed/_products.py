@@ -47,8 +47,8 @@ class Product:
     pair : tuple of int
         Positions of the columns.
     traits : tuple of two ndarray of shape (n_tables, n_codes, n_traits)
-        Of each column. Those of table ``k`` are found without the labels of fold ``k``, but for the axes, which are
-        those in which all tables agree.
+        Of each column, of mean 0 and a variance of 1 in all. Those of table ``k`` are found without the labels of
+        fold ``k``, but for the axes, which are those in which all tables agree.
     share : float
         Of the target's variance, explained in rows of other folds.
     """
@@ -115,11 +115,10 @@ def start_vectors(products, table, widths):
     """
     starts = [None] * len(widths)
     for c in {c for product in products for c in product.pair}:
-        own = [p.traits[p.pair.index(c)] for p in products if c in p.pair]
+        own = [np.sqrt(p.share) * p.traits[p.pair.index(c)] for p in products if c in p.pair]
         traits = np.concatenate(own, axis=2)
         share = np.bincount(table.codes[:, c], table.weights(), traits.shape[1])
         share /= share.sum() * len(traits)
-        traits -= np.einsum("i,kid->d", share, traits)
         # The same axes for all tables, or these would lie apart.
         variances, axes = np.linalg.eigh(np.einsum("i,kid,kie->de", share, traits, traits))
         traits = traits @ axes[:, ::-1][:, : widths[c]]
