@@ -85,15 +85,15 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         Width of the vectors, for all columns or as a dict from column, by name or position, to width; never more than
         there are categories ("dot": in the larger column). "auto" is 50 for "dot". For "mlp" it is first the fourth
         root of the number of categories, rounded up; with several classes the number of classes less one, if that is
-        more, but no more than the square root of the number of categories; with a column that it counts with by a
-        product of traits one more than there are traits; at most 10, and less than there are categories. With such
-        widths the vectors are then told anew by what each category does to the prediction: distances between them are
-        differences of predictions, as a root mean square over training rows, in standard deviations of ``y``, log-odds
-        (of several classes with a hundredth added to each probability) or, for counts, logarithms. The less a column
-        moves the prediction next to the column or number that moves it most, the fewer components it keeps, so widths
-        depend on the rows. A column whose vectors do not tell a linear model what it
-        could know gets a last component that does, or, of up to ten outputs or classes, several; distances count these
-        beside the differences of predictions. With a width that is given vectors stay as the network learned them.
+        more, but no more than the square root of the number of categories; where two columns count by a product of
+        traits, one more than there are traits; at most 10, and less than there are categories. With such widths the
+        vectors are then told anew by what each category does to the prediction: distances between them are differences
+        of predictions, as a root mean square over training rows, in standard deviations of ``y``, log-odds (of several
+        classes with a hundredth added to each probability) or, for counts, logarithms. The less a column moves the
+        prediction next to the column or number that moves it most, the fewer components it keeps, so widths depend on
+        the rows. A column whose vectors do not tell a linear model what it could know gets a last component that does,
+        or, of up to ten outputs or classes, several; distances count these beside the differences of predictions. With
+        a width that is given vectors stay as the network learned them.
     target_type : {"auto", "continuous", "binary", "multiclass", "multilabel"}, default="auto"
         What ``y`` is. "auto" follows scikit-learn's ``type_of_target``, for which whole numbers are classes: amounts
         in whole numbers need "continuous". "dot" takes 0 and 1 (or -1 and 1) for non-links and links, other numbers for

@@ -97,10 +97,8 @@ def _read_numbers(table, positions, dtype=None):
     """
     numeric = np.empty((table.n_rows, len(positions)), dtype=dtype or np.float32)
     for j, position in enumerate(positions):
-        label, numbers = (
-            table.label(position),
-            as_floats(table.column(position), table.label(position)),
-        )
+        label = table.label(position)
+        numbers = as_floats(table.column(position), label)
         with np.errstate(over="ignore"):
             single = numbers.astype(np.float32)
         if np.isinf(single).any():

@@ -18,7 +18,8 @@ from ._text_groups import join_columns
 from ._values import Values, no_values
 
 # Shares by which a model behind the vectors must gain by a cycle for another to follow; unless it has gained much by
-# those before: two crossed factors gain .24, .02, .21, .29 by the first four (benchmarks/bench_quality.py, "factors").
+# those before: two crossed factors that start from chance gain .24, .02, .21, .29 by the first four
+# (benchmarks/bench_quality.py, "factors").
 LEAST_WORTH, LARGE_WORTH = 0.02, 0.1
 
 
