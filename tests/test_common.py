@@ -26,7 +26,7 @@ _TRAINING_SCORE = (
 # By the name of the estimator's class: check -> why it fails.
 EXPECTED_FAILURES = {
     "EntityEmbedder": _WEIGHTS,
-    "EntityEmbeddingClassifier": {**_WEIGHTS, "check_classifiers_train": _TRAINING_SCORE},
+    "EntityEmbeddingClassifier": _WEIGHTS,
     "EntityEmbeddingRegressor": {**_WEIGHTS, "check_regressors_train": _TRAINING_SCORE},
 }
 
@@ -34,7 +34,9 @@ EXPECTED_FAILURES = {
 @parametrize_with_checks(
     [
         EntityEmbedder(**QUICK),
-        EntityEmbeddingClassifier(**QUICK),
+        EntityEmbeddingClassifier(
+            **{**QUICK, "max_epochs": 10}
+        ),  # a check asks for .83 of the labels
         EntityEmbeddingRegressor(**QUICK),
     ],
     expected_failed_checks=lambda estimator: EXPECTED_FAILURES[type(estimator).__name__],
@@ -53,7 +55,7 @@ def test_scikit_learn_check(estimator, check):
     ],
 )
 def test_scores_are_reached_where_numbers_are_numbers(cls, check):
-    """With one column for categories and the others as numbers, the expected failures of above pass."""
+    """With one column for categories and the others as numbers the expected failure of above passes, too."""
     estimator = cls(
         categorical_features=[0], hidden_layer_sizes=(16,), max_epochs=40, random_state=0
     )
