@@ -16,6 +16,7 @@ MIN_SHARE = 0.02
 MIN_ROWS = 30  # rows that it must explain as if alone: of few rows chance explains much
 N_JUDGED = 1 << 16  # rows that tell that
 MAX_OUTPUTS = 10  # of more, the models would take as long as the network
+MAX_AXES = 3  # of several outputs that stand for all
 MAX_EFFECTS = 1 << 28  # 1 GiB
 MAX_SWEEPS = 20
 TOLERANCE = 1e-3  # standard deviations of the target that effects may still move by
@@ -264,3 +265,22 @@ def principal_axes(values, weight):
     variances, axes = np.linalg.eigh(apart.T @ (weight[:, None] * apart))
     axes = axes[:, variances > _NO_AXIS * variances[-1]][:, ::-1]
     return axes * np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])])
+
+
+def main_outputs(target, weight):
+    """The target of rows, and of several outputs their coordinates on the few axes that vary most.
+
+    Parameters
+    ----------
+    target : ndarray of shape (n_rows, n_outputs), float64
+    weight : ndarray of shape (n_rows,)
+        Of a sum of 1.
+
+    Returns
+    -------
+    main : ndarray of shape (n_rows, at most MAX_AXES)
+        One output as it is.
+    """
+    if target.shape[1] == 1:
+        return target
+    return target @ principal_axes(target, weight)[:, :MAX_AXES]

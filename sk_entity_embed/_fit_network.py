@@ -239,12 +239,12 @@ def _choose_vectors(estimator, data, is_predictor):
         _first_taken(name, width, min(n - 1, MAX_AUTO_COMPONENTS), others) if is_auto else 0
         for name, width, n, is_auto in zip(labels, widths, n_categories, are_auto)
     ]
-    products = find_products(data.table, data.numeric, [n + 1 for n in n_categories])
+    vocabularies = attributes["_vocabularies"]
+    products = find_products(data.table, data.numeric, [v.n_codes for v in vocabularies])
     for product in products:
         for c, traits in zip(product.pair, product.traits):
             # One component more, for what a category does by itself.
             widths[c] = max(widths[c], min(widest[c], traits.shape[2] + 1))
-    vocabularies = attributes["_vocabularies"]
     texts = _group_texts(estimator.text_groups, vocabularies, are_auto, data.table)
     return _Vectors(
         widths=widths,

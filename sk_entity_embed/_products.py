@@ -6,13 +6,12 @@ from itertools import combinations
 import numpy as np
 from scipy import sparse
 
-from ._effects import MAX_OUTPUTS, fit_additive_model, principal_axes, standardise
+from ._effects import MAX_OUTPUTS, fit_additive_model, main_outputs, standardise
 from ._rows import draw_rows
 
 # Rows that tell which pairs are tried, and rows that traits are fitted to, at most.
 N_SCREENED, N_ROWS = 1 << 17, 1 << 20
 N_COLUMNS = 6  # that are tried with each other, those of the most categories
-N_AXES = 3  # of a target of several outputs
 N_FOLDS = 5  # that try a pair where a fit has none
 # What traits must explain of rows of other folds: a share of the target's variance, and standard errors. Of 59 real
 # tables 7 have such products (benchmarks/bench_quality.py). With .01 another 8 do, which gain nothing, and the
@@ -153,10 +152,7 @@ class _Search:
         if not len(self.weight):  # beside weights of rows that were not drawn these are nothing
             return []
         share = self.weight / self.weight.sum()
-        target = self.target - share @ self.target
-        if target.shape[1] > 1:
-            target = target @ principal_axes(target, share)[:, :N_AXES]
-        return list(target.T)
+        return list(main_outputs(self.target - share @ self.target, share).T)
 
     def run(self, y, columns):
         """The products among `columns` that explain `y`."""

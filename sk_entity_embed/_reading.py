@@ -108,7 +108,7 @@ def _read_numbers(table, positions, dtype=None):
             )
         if dtype is None and numeric.dtype == np.float32 and _is_rounded(numbers, single):
             numeric = numeric.astype(np.float64)
-        numeric[:, j] = numbers
+        numeric[:, j] = single if numeric.dtype == np.float32 else numbers
     return numeric
 
 

@@ -6,13 +6,12 @@ import numpy as np
 from sklearn.ensemble import HistGradientBoostingRegressor
 
 from ._cross_fitting import out_of_fold_vectors, round_to_noise
-from ._effects import principal_axes
+from ._effects import main_outputs
 from ._rows import draw_rows
 
 # Rows: at most, and at least where columns are many; fewer cells of both than these.
 N_JUDGED, N_LEAST, N_CELLS = 12_000, 1000, 1 << 19
 N_SPLITS = 3
-MAX_AXES = 3  # of a target of several outputs
 
 
 def loss_behind(tables, table, numeric):
@@ -45,9 +44,7 @@ def loss_behind(tables, table, numeric):
     vectors = round_to_noise(out_of_fold_vectors(tables, codes, table.fold[rows]), tables, codes)
     inputs, weight = np.hstack([vectors, numeric[rows]]), table.weights(rows)
     weight /= weight.sum()
-    target = table.target[rows].astype(np.float64)
-    if target.shape[1] > 1:
-        target = target @ principal_axes(target, weight)[:, :MAX_AXES]
+    target = main_outputs(table.target[rows].astype(np.float64), weight)
     part = np.random.default_rng(0).permutation(len(rows)) % N_SPLITS
     loss = 0.0
     for is_asked in (part == i for i in range(N_SPLITS)):

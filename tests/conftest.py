@@ -57,3 +57,9 @@ def globals_untouched():
         assert not changed, f"changed by the block: {', '.join(changed)}"
 
     return check
+
+
+@pytest.fixture
+def no_products(monkeypatch):
+    """Vectors that start anywhere: those that know a product from the start may need no pair, and no long training."""
+    monkeypatch.setattr("sk_entity_embed._fit_network.find_products", lambda *_: [])

@@ -10,7 +10,6 @@ from sk_entity_embed import (
     EntityEmbedder,
     EntityEmbeddingClassifier,
     EntityEmbeddingRegressor,
-    _fit_network,
     _pairs,
 )
 from sk_entity_embed._pairs import MIN_COUNT, collect_pairs, pairs_by_counts
@@ -80,9 +79,9 @@ def crossed():
     return X[:9000], y[:9000], X[9000:], y[9000:]
 
 
-def test_pairs_learn_crossed_factors(crossed, monkeypatch):
+@pytest.mark.usefixtures("no_products")
+def test_pairs_learn_crossed_factors(crossed):
     """What only the combination tells is predicted far better with pairs, if vectors do not start from it."""
-    monkeypatch.setattr(_fit_network, "find_products", lambda *_: [])
     X, y, X_new, y_new = crossed
     r2 = {}
     for pairs in (True, False):

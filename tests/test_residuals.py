@@ -14,7 +14,6 @@ from sk_entity_embed import (
     EntityEmbedder,
     EntityEmbeddingClassifier,
     EntityEmbeddingRegressor,
-    _fit_network,
     _plan,
     _trainings,
 )
@@ -39,12 +38,6 @@ def make_trades(n_rows=4000, n_trades=80, seed=0):
     )
     effects = rng.normal(size=n_trades)[trade], rng.normal(size=6)[shop], X["age"] / 20
     return X, sum(effects).to_numpy() + 0.5 * rng.normal(size=n_rows)
-
-
-@pytest.fixture
-def no_products(monkeypatch):
-    """Vectors that start anywhere: those that know a product from the start may need no pair."""
-    monkeypatch.setattr(_fit_network, "find_products", lambda *_: [])
 
 
 def read(codes, numeric, target, n_folds=4, loss="squared_error", **fields):

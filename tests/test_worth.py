@@ -179,6 +179,7 @@ def test_ctrl_c_while_asking_keeps_what_was_learned(endless, shops, monkeypatch)
     assert embedder.n_epochs_ == 2
 
 
+@pytest.mark.usefixtures("no_products")
 def test_crossed_factors_are_learned_on(monkeypatch):
     """What two columns say together comes late to vectors that start anywhere: the first doubling is not the last."""
     rng = np.random.default_rng(0)
@@ -187,5 +188,4 @@ def test_crossed_factors_are_learned_on(monkeypatch):
     y = (traits[0, codes[:, 0]] * traits[1, codes[:, 1]]).sum(1) + 0.3 * rng.standard_normal(2000)
     X = np.array([f"{a}" for a in range(25)], dtype=object)[codes]
     monkeypatch.setattr(_fit_network, "FEW_ROWS", 0)
-    monkeypatch.setattr(_fit_network, "find_products", lambda *_: [])
     assert EntityEmbedder(random_state=0).fit(X, y).n_epochs_ > 80

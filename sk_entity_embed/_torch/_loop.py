@@ -277,8 +277,9 @@ class _Training:
                 self.interrupted = bool(stop)
                 if stop or not goes_on:
                     break
-                if place + 1 == length and epoch + 1 < self.plan.most_epochs and after_cycle:
-                    has_gained = has_gained and after_cycle(self.export, self.history)
+                may_follow = place + 1 == length and epoch + 1 < self.plan.most_epochs
+                if has_gained and may_follow and after_cycle:
+                    has_gained = after_cycle(self.export, self.history)
                 if not has_gained:
                     break
         except KeyboardInterrupt:
