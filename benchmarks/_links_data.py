@@ -133,6 +133,35 @@ def ratings():
     for name, (package, table, a, b, y, rows) in _R_RATINGS.items():
         frame = _r_table(package, table, rows)
         yield name, frame[[a, b, y]].dropna().set_axis(["a", "b", "y"], axis=1).astype({"y": float})
+    yield "made", _made_ratings()
+    path = DATA / "tabular" / "rossmann.parquet"
+    if path.exists():
+        yield "sales", _sales(path)
+    else:
+        print(f"    sales skipped: there is no {path}")
+
+
+def _sales(path):
+    """Rossmann's: the logarithm of what a shop sold on a day."""
+    frame = pd.read_parquet(path)
+    day = (
+        frame["Year"].astype(str)
+        + "-"
+        + frame["Month"].astype(str)
+        + "-"
+        + frame["Day"].astype(str)
+    )
+    return pd.DataFrame({"a": frame["Store"], "b": day, "y": frame["log_sales"].astype(float)})
+
+
+def _made_ratings(n_pairs=600_000, n=(6000, 4000), n_traits=8):
+    """Many ratings, more of some entities of the second column: effects, a product of traits, and noise of 1."""
+    rng = np.random.default_rng(0)
+    a, b = rng.integers(0, n[0], n_pairs), (n[1] * rng.random(n_pairs) ** 2).astype(int)
+    traits = [rng.standard_normal((size, n_traits)) for size in n]
+    effects = [rng.standard_normal(size) / 2 for size in n]
+    y = (traits[0][a] * traits[1][b]).sum(axis=1) / n_traits**0.5 + effects[0][a] + effects[1][b]
+    return pd.DataFrame({"a": a, "b": b, "y": y + rng.standard_normal(n_pairs)})
 
 
 def _r_table(package, table, rows):
@@ -181,7 +210,8 @@ def rank_links(data, held, scores_of, block=1024):
     known, wanted = data.matrix(~held), data.matrix(held)
     n_wanted = np.diff(wanted.indptr)
     items = np.flatnonzero(n_wanted)
-    discount = 1 / np.log2(np.arange(2, 22))
+    n_top = min(20, data.n_right)
+    discount = 1 / np.log2(np.arange(2, n_top + 2))
     ideal = np.cumsum(discount)
     recall, ndcg, reciprocal, auc = [], [], [], []
     for start in range(0, len(items), block):
@@ -189,15 +219,15 @@ def rank_links(data, held, scores_of, block=1024):
         scores = np.asarray(scores_of(rows), np.float32)
         k, w = known[rows].tocoo(), wanted[rows].tocoo()
         scores[k.row, k.col] = -np.inf
-        top = np.argpartition(-scores, 20, axis=1)[:, :20]
+        top = np.argpartition(-scores, n_top - 1, axis=1)[:, :n_top]
         best = np.take_along_axis(scores, top, 1)
         top = np.take_along_axis(top, np.argsort(-best, axis=1, kind="stable"), 1)
         is_hit = np.zeros(scores.shape, bool)
         is_hit[w.row, w.col] = True
         hits = np.take_along_axis(is_hit, top, 1)
         count = n_wanted[rows]
-        recall.append(hits.sum(1) / np.minimum(count, 20))
-        ndcg.append((hits * discount).sum(1) / ideal[np.minimum(count, 20) - 1])
+        recall.append(hits.sum(1) / np.minimum(count, n_top))
+        ndcg.append((hits * discount).sum(1) / ideal[np.minimum(count, n_top) - 1])
         target = scores[w.row, w.col]
         scores[w.row, w.col] = -np.inf
         n_negative = data.n_right - np.diff(known.indptr)[rows] - count

@@ -15,7 +15,7 @@ since ours chooses inside its fit.
     python benchmarks/bench_links.py --scale                seconds by number of pairs (synthetic)
     python benchmarks/bench_links.py --article              seconds beside the article's method
     python benchmarks/bench_links.py --fold-in              books left out of training
-    python benchmarks/bench_links.py --ratings              errors of ratings, tables of R's packages
+    python benchmarks/bench_links.py --ratings              errors of ratings, most of R's tables
     python benchmarks/bench_links.py --quick                a smoke test
 
 Peers come from the packages implicit, gensim and lightfm; one that is missing is skipped aloud.
@@ -332,7 +332,7 @@ def compare_ratings(seeds, out):
     methods = {f"effects, {ridge}": partial(_effects, ridge=ridge) for ridge in (2, 5, 20)}
     for label, decay in (("ours", "auto"), ("ours, decay .2", 0.2)):
         methods[label] = partial(_ours_of_ratings, decay=decay)
-    print("\nratings of R's tables: root mean squared error, CPU s")
+    print("\nratings: root mean squared error, CPU s")
     for name, frame in ratings():
         rows = []
         for seed in seeds:
@@ -433,7 +433,7 @@ def main():
     parser.add_argument("--attributes", action="store_true", help="all that many items have")
     parser.add_argument("--scale", action="store_true", help="time by size only")
     parser.add_argument("--article", action="store_true", help="time of the article's shape only")
-    parser.add_argument("--ratings", action="store_true", help="ratings of R's tables only")
+    parser.add_argument("--ratings", action="store_true", help="errors of ratings only")
     parser.add_argument("--fold-in", action="store_true", help="held-out books only")
     parser.add_argument("--quick", action="store_true", help="wiki, few methods, one seed")
     parser.add_argument("--csv", default=None, help="write a row per run to this file")

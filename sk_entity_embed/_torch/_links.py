@@ -31,10 +31,12 @@ _FLOPS = 13
 # most .002 anywhere). Above 250,000 they are fewer for time alone: their quality on data of that size is not measured.
 # All by benchmarks/bench_links.py.
 _SWEEPS = ((50_000, 12, 0.5), (250_000, 4, 0.0), (math.inf, 3, 0.0))
-# Of ratings, and of links and non-links: the best decay differs forty times between life expectancies, which country
-# and year all but determine, and delays of flights, of which vectors say nothing (benchmarks/bench_links.py --ratings).
-_DECAYS, _FIRST_DECAY = (0.05, 0.2, 0.5, 2.0), 1
-_MOST_TRIED = 100_000
+# Of ratings, and of links and non-links: the best decay differs a hundred times between sales by shop and day, which
+# vectors tell nearly all of, and delays of flights, of which they say nothing. A few passes choose as thirty do, so
+# that a search costs one or two fits, and less of more pairs (benchmarks/bench_links.py --ratings).
+_DECAYS = tuple(0.2 * 2.0**i for i in range(-6, 4))
+_FIRST_DECAY = _DECAYS.index(0.2)
+_MIN_PASSES, _MAX_PASSES, _PAIRS_TRIED = 3, 10, 5_000_000
 _MIN_HELD, _MAX_HELD = 20, 10_000
 _LEAST_SCORE = 1e-3  # if what adds to it is always below, nothing was learned
 
@@ -295,29 +297,26 @@ def _start_model(pairs, spec, recipe, seed, rng, device):
 def _choose_decay(pairs, spec, recipe, seed, device):
     """The recipe with the decay of vectors that held-back pairs, with what is known of them, are told best by.
 
-    A walk along `_DECAYS` while it gets better. Of more pairs than `_MOST_TRIED` some left entities choose with all of
-    theirs: one by one drawn, pairs would be so few of each that vectors seem to say nothing.
+    A walk along `_DECAYS` while it gets better, first two at a time. All pairs take part however many there are: of
+    some entities with all their pairs, the others would have fewer, of which vectors seem to say less.
 
     Returns
     -------
     recipe : Recipe
     interrupted : bool
     """
-    rng = np.random.default_rng(seed)
-    tried = rng.permutation(len(pairs.left))
-    if len(tried) > _MOST_TRIED:
-        chooses = rng.random(pairs.n_left) < _MOST_TRIED / len(tried)
-        tried = tried[chooses[pairs.left[tried]]]
-    n_held = min(len(tried) // 10, _MAX_HELD)
+    order = np.random.default_rng(seed).permutation(len(pairs.left))
+    n_held = min(len(order) // 10, _MAX_HELD)
     if n_held < _MIN_HELD or _model_class(pairs, recipe.loss) is not Factorization:
         return recipe, False
-    held = as_batch(pairs.only(tried[:n_held]), device)
-    kept = pairs.only(tried[n_held:])
+    held = as_batch(pairs.only(order[:n_held]), device)
+    kept = pairs.only(order[n_held:])
+    n_passes = int(min(max(_MIN_PASSES, _PAIRS_TRIED / len(order)), _MAX_PASSES, recipe.max_epochs))
     losses = {}
 
     def loss_at(i):
         if i not in losses:
-            one = replace(recipe, weight_decay=_DECAYS[i])
+            one = replace(recipe, weight_decay=_DECAYS[i], max_epochs=n_passes)
             own = np.random.default_rng(seed)
             model = _start_model(kept, spec, one, seed, own, device)
             run_epochs(model, kept, one, own, device, lambda *_: False)
@@ -326,7 +325,7 @@ def _choose_decay(pairs, spec, recipe, seed, device):
 
     at, interrupted = _FIRST_DECAY, False
     try:
-        for step in (1, -1):
+        for step in (2, -2, 1, -1):
             while 0 <= at + step < len(_DECAYS) and loss_at(at + step) < loss_at(at):
                 at += step
     except KeyboardInterrupt:
