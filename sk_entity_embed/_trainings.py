@@ -1,5 +1,6 @@
 """The trainings of a fit to a target, one after the other: of the vectors, and of crossed pairs."""
 
+import math
 import warnings
 from dataclasses import dataclass, replace
 from functools import partial
@@ -17,10 +18,8 @@ from ._residuals import choose_pairs
 from ._text_groups import join_columns
 from ._values import Values, no_values
 
-# Shares by which a model behind the vectors must gain by a cycle for another to follow; unless it has gained much by
-# those before: two crossed factors that start from chance gain .24, .02, .21, .29 by the first four
-# (benchmarks/bench_quality.py, "factors").
-LEAST_WORTH, LARGE_WORTH = 0.02, 0.1
+# Share by which a model behind the vectors must gain by a cycle for another to follow.
+LEAST_WORTH = 0.02
 
 
 @dataclass(frozen=True)
@@ -151,7 +150,7 @@ class _Trainings:
 
     def __init__(self, task, on_epoch):
         self.task, self.on_epoch = task, on_epoch
-        self.losses_behind = []  # after each cycle
+        self.last_behind = math.inf  # loss of the model behind the vectors after the last cycle
         self.loss = task.spec.loss
         self.early = None  # what came of the pairs that were chosen after the first cycle
         self.is_settled = False  # nothing is to be trained any more
@@ -235,11 +234,8 @@ class _Trainings:
         It counts where nobody asks for predictions: a cycle that lowers the loss of these may teach the layers alone
         what columns say together.
         """
-        losses = self.losses_behind
-        losses.append(loss)
-        if len(losses) == 1:
-            return True
-        return losses[-1] < max((1 - LEAST_WORTH) * losses[-2], (1 - LARGE_WORTH) * losses[0])
+        before, self.last_behind = self.last_behind, loss
+        return loss < (1 - LEAST_WORTH) * before
 
     def _choose(self, network):
         """The pairs that residuals ask for, as `choose_pairs` counts columns."""
