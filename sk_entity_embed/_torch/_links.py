@@ -179,9 +179,9 @@ def _train_exact(pairs, spec, loss, seed, device, diary):
     d, interrupted = spec.n_components, False
     n_sweeps, relaxation = next(rest for up_to, *rest in _SWEEPS if links.nnz <= up_to)
     given = _given_penalty(spec)
-    penalty, share, start = given, 0.0, None
+    penalty, share, tables = given, 0.0, None
     if given is not None:
-        start = start_table(pairs.n_right, d, generator, device)
+        tables = None, start_table(pairs.n_right, d, generator, device)
     may_polish = spec.solver == "auto" and targets is None
     if given is None or may_polish:
         choice = choose(
@@ -197,9 +197,9 @@ def _train_exact(pairs, spec, loss, seed, device, diary):
             may_polish=may_polish,
         )
         penalty, share, interrupted = choice.penalty, choice.polish_share, choice.interrupted
-        start = choice.table if start is None else start
-    if start is None:
-        start = start_table(pairs.n_right, d, generator, device)
+        tables = choice.tables if tables is None else tables
+    if tables is None:
+        tables = None, start_table(pairs.n_right, d, generator, device)
     if interrupted:
         n_sweeps = 1
     elif spec.max_epochs != "auto":
@@ -210,7 +210,7 @@ def _train_exact(pairs, spec, loss, seed, device, diary):
         mean = objective / links.nnz
         return diary.end_epoch(mean, seconds, weight_decay=penalty.ridge)
 
-    v, stopped = sweep(left, right, start, penalty, n_sweeps, end_sweep, relaxation)
+    (_, v), stopped = sweep(left, right, tables, penalty, n_sweeps, end_sweep, relaxation)
     kept = penalty if given is not None else penalty_of_kept(penalty, share > 0)
     x, _ = left.solve(v, kept)
     interrupted |= stopped

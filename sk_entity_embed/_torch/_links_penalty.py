@@ -44,10 +44,11 @@ _FIRST_SWEEPS = 4
 # sweep twice, as many times as come to so many pairs, and any gain counts: half a standard error takes up to .004 of a
 # table of R's packages, a whole one .014. A third more of them gains nothing. By benchmarks/bench_links.py, seeds 0 to
 # 2. A few hundred pairs hold back too few for that; fewer still, where all is chance, were not tried.
+# All pairs take part, however many: a sample of left entities thins the links of the right ones, for which another
+# penalty and less polish is best (three tenths of attr's and of codex_m's: NDCG@20 .267 to .243 and .453 to .434).
 _FEW_PAIRS, _MANY_PAIRS = range(250, 3000), 80_000
 _MIN_TRIALS, _MAX_TRIALS, _PAIRS_TRIED = 6, 24, 600_000
 _CLEAR = 0.5
-_MAX_PAIRS, _SAMPLE = 250_000, 100_000  # of more pairs, entities with about 100,000 choose
 _MAX_RANKED = 10_000  # entities that a held-back pair is ranked among
 # Held-back pairs: as many as are ranked among others `_SCORES` times in all, but no more than a tenth.
 _MIN_HELD, _MAX_HELD, _SCORES = 2000, 4000, 20_000_000
@@ -64,13 +65,13 @@ _EFFORT = 0.25
 class Choice:
     """What held-back pairs chose: a penalty, and how far to polish, from 0 (not at all) to 1.
 
-    `table` is the right table they were found with, a good start for the fit; None where there is
-    nothing to hold back. `interrupted` tells whether Ctrl-C cut the search.
+    `tables` are the left and the right one they were found with, a good start for the fit; None where there is nothing
+    to hold back. `interrupted` tells whether Ctrl-C cut the search.
     """
 
     penalty: Penalty
     polish_share: float
-    table: torch.Tensor | None
+    tables: tuple[torch.Tensor | None, torch.Tensor] | None
     interrupted: bool
 
 
@@ -93,7 +94,7 @@ def choose(
     """
     weights = _WEIGHTS if negative_weight == "auto" else (negative_weight,)
     grid = _Grid(weights, links) if penalty is None else _Given(penalty)
-    trial = _Trial(*_sample(links, targets, rng), n_components, rng, generator, device)
+    trial = _Trial(links, targets, n_components, rng, generator, device)
     starts = [(at[0] if negative_weight == "auto" else 0, *at[1:]) for at in _starts(trial.n_pairs)]
     if not trial.can_score:
         return Choice(grid.penalty(starts[0]), 0.0, None, False)
@@ -105,7 +106,7 @@ def choose(
             share = trial.polish_share(kept, rng)
         except KeyboardInterrupt:
             interrupted = True
-    return Choice(chosen, share, trial.table, interrupted)
+    return Choice(chosen, share, trial.tables, interrupted)
 
 
 class _Grid:
@@ -201,14 +202,6 @@ def _is_better(gains, others, clear):
     return difference.sum() > clear * difference.std() * len(difference) ** 0.5
 
 
-def _sample(links, targets, rng):
-    """Some entities with all their links where there are more pairs than needed."""
-    if links.nnz <= _MAX_PAIRS:
-        return links, targets
-    rows = rng.permutation(links.shape[0])[: int(links.shape[0] * _SAMPLE / links.nnz) + 1]
-    return links[rows], None if targets is None else targets[rows]
-
-
 def penalty_of_kept(penalty, is_polished=False):
     """The penalty for the left vectors that are kept, given the one that the tables were solved with."""
     return replace(
@@ -238,8 +231,9 @@ class _Trial:
         self._known = known = part(links)
         aims = None if targets is None else part(targets)
         self._left, self._right = both_sides(known, aims, n_components, device)
-        self.table = self._last = start_table(links.shape[1], n_components, generator, device)
-        self._random_norm = self.table.norm()
+        start = start_table(links.shape[1], n_components, generator, device)
+        self.tables = self._last = None, start
+        self._random_norm = start.norm()
         rows, columns = rows[held], columns[held]
         asked, where, count = np.unique(rows, return_inverse=True, return_counts=True)
         self._asked = Side(
@@ -275,12 +269,12 @@ class _Trial:
 
     def gains(self, penalty, n_sweeps, relaxation=0.0):
         """1 / log2(1 + rank) of each held-back link, times its share in the mean."""
-        v, interrupted = sweep(
-            self._left, self._right, self.table, penalty, n_sweeps, relaxation=relaxation
+        self._last, interrupted = sweep(
+            self._left, self._right, self.tables, penalty, n_sweeps, relaxation=relaxation
         )
         if interrupted:
             raise KeyboardInterrupt
-        self._last = v
+        v = self._last[1]
         x = self._asked.solve(v, penalty_of_kept(penalty))[0].index_select(0, self._where)
         return self._gains(x, v)
 
@@ -289,7 +283,7 @@ class _Trial:
 
         `kept` is the penalty of the left vectors.
         """
-        v = self.table
+        v = self.tables[1]
         x = self._left.solve(v, kept)[0]
         polished = polish(self._known, x, v, rng, _EFFORT)
         x = x.index_select(0, self._rows)
@@ -318,9 +312,9 @@ class _Trial:
         return self._share / np.log2(2 + above * (len(v) / n_ranked))
 
     def keep(self):
-        """Start the next trials from the table of the last one, unless its penalty emptied it."""
-        if self._last.norm() > self._random_norm:
-            self.table = self._last
+        """Start the next trials from the tables of the last one, unless its penalty emptied them."""
+        if self._last[1].norm() > self._random_norm:
+            self.tables = self._last
 
 
 def _hold_back(links, targets, n_held, rng):
