@@ -656,9 +656,9 @@ def test_where_only_counts_tell_the_ranking_is_theirs():
         assert gains[0] > gains[1] - 0.01, gains
 
 
-@pytest.mark.parametrize(("factor", "stays_off"), [(1.0, True), (-1.0, True), (2.0, False)])
-def test_a_polish_must_rank_held_back_links_better(factor, stays_off, monkeypatch):
-    """One that changes nothing or turns the order round stays off; vectors of common links made longer do not."""
+@pytest.mark.parametrize(("factor", "stays_off"), [(-1.0, True), (0.1, True), (2.0, False)])
+def test_a_polish_must_not_rank_held_back_links_worse(factor, stays_off, monkeypatch):
+    """One that turns the order round or hides common links stays off; vectors of these made longer do not."""
     rng = np.random.default_rng(0)
     linked = rng.random((300, 100)) < 0.5 / (1 + np.arange(100))
     pairs = LinkPairs(*np.nonzero(linked), None, None, *linked.shape)
