@@ -17,11 +17,6 @@ N_FOLDS = 5  # that try a pair where a fit has none
 # tables 7 have such products (benchmarks/bench_quality.py). With .01 another 8 do, which gain nothing, and the
 # predictor of Rossmann's sales loses .005 (R2, 20,000 rows).
 LEAST_SHARE, LEAST_Z = 0.03, 4.0
-# Where each two categories have more rows than these in the mean, the network learns by itself what a small product
-# tells. To start from that of month and day made sales of months to come worse (benchmarks/guo_berkhahn.py, network,
-# draw 1: .0931 to .0947); that of shop and weekday, of 26 rows each, makes Rossmann's better (bench_quality.py, 200,000
-# rows: boosting .866 to .870). An exclusive or, which is all there is to learn, is worth a start.
-MANY_ROWS, LEAST_SHARE_OF_MANY = 100, 0.15
 FIRST_Z = 0.5  # standard errors after each fold, or the others are not asked
 # A trait is clear if its singular value is so many times the largest in random orders of the rows. Beside the clear
 # ones some are fitted: of 5,000 rows of two factors of 300 categories with three traits one or two are clear.
@@ -173,11 +168,7 @@ class _Search:
             # Most candidates are chance, and one fold shows that.
             candidates = [candidate for candidate in candidates if candidate.z() > FIRST_Z]
         total = self.weight @ np.square(y)
-        kept = [
-            c
-            for c in candidates
-            if c.z() > LEAST_Z and c.explained() > self._least_share(c.pair) * total
-        ]
+        kept = [c for c in candidates if c.z() > LEAST_Z and c.explained() > LEAST_SHARE * total]
         if kept and not self.has_folds:
             for candidate, traits in zip(kept, self._fit(y, kept, self.weight)[1]):
                 candidate.traits.append(traits)
@@ -189,12 +180,6 @@ class _Search:
             if traits[0].shape[2]:
                 products.append(Product(candidate.pair, traits, share))
         return products
-
-    def _least_share(self, pair):
-        """What a product of two columns must explain of the target's variance."""
-        n_used = [np.count_nonzero(np.bincount(self.codes[:, c])) for c in pair]
-        many = len(self.codes) > MANY_ROWS * n_used[0] * n_used[1]
-        return LEAST_SHARE_OF_MANY if many else LEAST_SHARE
 
     def _screen(self, y, columns):
         """The pairs that may have a product, of what some rows tell."""

@@ -134,16 +134,6 @@ def test_a_single_column_has_no_products():
     assert search(read(codes, y)) == []
 
 
-@pytest.mark.parametrize(("strength", "is_found"), [(0.35, False), (1.5, True)])
-def test_of_many_rows_a_cell_a_large_product_alone_counts(strength, is_found, monkeypatch):
-    """The network learns a small one by itself, which the same rows have where they are few a cell."""
-    codes, y, _ = make_factors(strength=strength)
-    monkeypatch.setattr(_products, "MANY_ROWS", 0.1)  # of 2,000 / 3,600
-    assert bool(search(read(codes, y))) == is_found
-    monkeypatch.setattr(_products, "MANY_ROWS", 1)
-    assert len(search(read(codes, y))) == 1
-
-
 def test_an_outlier_is_no_product():
     """A cell of one row a thousand deviations off fits a product of two traits, in no other fold."""
     codes, y, _ = make_factors(strength=0.0)
