@@ -28,9 +28,10 @@ _FLOPS = 13
 # Up to so many pairs: the sweeps besides those of the search, and their relaxation. Near the minimum few pairs have
 # better neighbours (wiki: precision@10 of authors .709 to .715; a tenth of attr or codex_m: no clear change); more
 # pairs rank links better short of it (attr: recall@20 .371, with a relaxation of 0.5 .365; twice the sweeps gain at
-# most .002 anywhere). Above 250,000 they are fewer for time alone: their quality on data of that size is not measured.
-# All by benchmarks/bench_links.py.
-_SWEEPS = ((50_000, 12, 0.5), (250_000, 4, 0.0), (math.inf, 3, 0.0))
+# most .002 anywhere). Above 250,000 they are fewer for time alone: each sweep less takes .0008 of attr's precision@10
+# of authors, and quality on data of that size is not measured. All by benchmarks/bench_links.py.
+_SWEEPS = ((50_000, 12, 0.5), (250_000, 4, 0.0), (math.inf, 2, 0.0))
+_LEAST_FROM_CHANCE = 4  # sweeps where no search has gone before
 # Of ratings, and of links and non-links: the best decay differs a hundred times between sales by shop and day, which
 # vectors tell nearly all of, and delays of flights, of which they say nothing. A few passes choose as thirty do, so
 # that a search costs one or two fits, and less of more pairs (benchmarks/bench_links.py --ratings).
@@ -200,6 +201,8 @@ def _train_exact(pairs, spec, loss, seed, device, diary):
         tables = choice.tables if tables is None else tables
     if tables is None:
         tables = None, start_table(pairs.n_right, d, generator, device)
+    if tables[0] is None:
+        n_sweeps = max(n_sweeps, _LEAST_FROM_CHANCE)
     if interrupted:
         n_sweeps = 1
     elif spec.max_epochs != "auto":
