@@ -15,7 +15,7 @@ from sklearn.exceptions import ConvergenceWarning
 from .._links_records import TrainedLinks, link_matrix
 from ._device import own_defaults
 from ._links_exact import Penalty, both_sides, start_table, sweep
-from ._links_penalty import choose, penalty_of_kept
+from ._links_penalty import Choice, choose, penalty_of_kept
 from ._links_polish import polish, toward
 from ._links_sgd import Cosine, Factorization, Recipe, Softmax, as_batch, run_epochs
 from ._threads import enough_threads
@@ -175,46 +175,24 @@ def _warn_if_vanished(trained, scale):
 
 
 def _train_exact(pairs, spec, loss, seed, device, diary):
-    generator = torch.Generator().manual_seed(seed)
     links, targets = link_matrix(pairs)
-    d, interrupted = spec.n_components, False
     n_sweeps, relaxation = next(rest for up_to, *rest in _SWEEPS if links.nnz <= up_to)
-    given = _given_penalty(spec)
-    penalty, share, tables = given, 0.0, None
-    if given is not None:
-        tables = None, start_table(pairs.n_right, d, generator, device)
-    may_polish = spec.solver == "auto" and targets is None
-    if given is None or may_polish:
-        choice = choose(
-            links,
-            targets,
-            d,
-            np.random.default_rng(seed),
-            generator,
-            device,
-            negative_weight=spec.negative_weight,
-            penalty=given,
-            relaxation=relaxation,
-            may_polish=may_polish,
-        )
-        penalty, share, interrupted = choice.penalty, choice.polish_share, choice.interrupted
-        tables = choice.tables if tables is None else tables
-    if tables is None:
-        tables = None, start_table(pairs.n_right, d, generator, device)
-    if tables[0] is None:
+    begin = _begin_exact(links, targets, spec, relaxation, seed, device)
+    penalty, share, interrupted = begin.penalty, begin.polish_share, begin.interrupted
+    if begin.tables[0] is None:
         n_sweeps = max(n_sweeps, _LEAST_FROM_CHANCE)
     if interrupted:
         n_sweeps = 1
     elif spec.max_epochs != "auto":
         n_sweeps = spec.max_epochs
-    left, right = both_sides(links, targets, d, device)
+    left, right = both_sides(links, targets, spec.n_components, device)
 
     def end_sweep(objective, seconds):
         mean = objective / links.nnz
         return diary.end_epoch(mean, seconds, weight_decay=penalty.ridge)
 
-    (_, v), stopped = sweep(left, right, tables, penalty, n_sweeps, end_sweep, relaxation)
-    kept = penalty if given is not None else penalty_of_kept(penalty, share > 0)
+    (_, v), stopped = sweep(left, right, begin.tables, penalty, n_sweeps, end_sweep, relaxation)
+    kept = penalty_of_kept(penalty, share > 0) if spec.weight_decay == "auto" else penalty
     x, _ = left.solve(v, kept)
     interrupted |= stopped
     solved_right = None
@@ -237,6 +215,38 @@ def _train_exact(pairs, spec, loss, seed, device, diary):
         ridge=kept.ridge,
         ridge_power=kept.power,
     )
+
+
+def _begin_exact(links, targets, spec, relaxation, seed, device):
+    """What held-back links choose, if there is anything to choose, and tables to sweep from.
+
+    Returns
+    -------
+    choice : Choice
+    """
+    generator = torch.Generator().manual_seed(seed)
+    given, may_polish = _given_penalty(spec), spec.solver == "auto" and targets is None
+
+    def by_chance():
+        return None, start_table(links.shape[1], spec.n_components, generator, device)
+
+    # With a penalty that is given the tables are those of a fit without polish.
+    tables = None if given is None else by_chance()
+    if given is not None and not may_polish:
+        return Choice(given, 0.0, tables, False)
+    choice = choose(
+        links,
+        targets,
+        spec.n_components,
+        np.random.default_rng(seed),
+        generator,
+        device,
+        negative_weight=spec.negative_weight,
+        penalty=given,
+        relaxation=relaxation,
+        may_polish=may_polish,
+    )
+    return replace(choice, tables=tables or choice.tables or by_chance())
 
 
 def _given_penalty(spec):
