@@ -390,7 +390,7 @@ def scale(sizes, out):
     for n_pairs, n_left in sizes:
         data = synthetic(n_pairs, n_left)
         for method, function in (
-            ("exact, 6 sweeps", partial(ours, weight_decay=1.0)),
+            ("penalty given", partial(ours, weight_decay=1.0)),
             ("auto", ours),
             ("sgd_sampled, 1 pass", partial(ours, solver="sgd", n_negatives=256, max_epochs=1)),
             ("als, 15 iterations", als),
