@@ -144,13 +144,8 @@ def ratings():
 def _sales(path):
     """Rossmann's: the logarithm of what a shop sold on a day."""
     frame = pd.read_parquet(path)
-    day = (
-        frame["Year"].astype(str)
-        + "-"
-        + frame["Month"].astype(str)
-        + "-"
-        + frame["Day"].astype(str)
-    )
+    year, *rest = (frame[column].astype(str) for column in ("Year", "Month", "Day"))
+    day = year.str.cat(rest, sep="-")
     return pd.DataFrame({"a": frame["Store"], "b": day, "y": frame["log_sales"].astype(float)})
 
 
