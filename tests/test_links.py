@@ -103,12 +103,17 @@ def test_exact_objective_is_reported_and_falls(kind):
     assert (np.diff(losses) < 1e-5 * value).all()
 
 
+def improve_all(monkeypatch):
+    """From here on few pairs count as many, and narrow systems as wide."""
+    monkeypatch.setattr(_links_exact, "_MANY_PAIRS", 0)
+    monkeypatch.setattr(_links_exact, "_WIDE", 1)
+
+
 @pytest.mark.parametrize("power", [0.0, 0.5])
 @pytest.mark.parametrize("kind", ["links", "binary"])
 def test_steps_lead_to_the_solution(power, kind, monkeypatch):
     """Few come nearer to it, as the objective tells, and many reach it."""
-    monkeypatch.setattr(_links_exact, "_MANY_PAIRS", 0)
-    monkeypatch.setattr(_links_exact, "_WIDE", 1)
+    improve_all(monkeypatch)
     pairs = block_pairs() if kind == "links" else weighted_pairs()
     left, right = both_sides(*link_matrix(pairs), 6, torch.device("cpu"))
     left._may_improve = True  # in spite of uneven weights
@@ -136,8 +141,7 @@ def test_sweeps_by_steps_get_as_far(monkeypatch):
     pairs = block_pairs(n_left=200, n_right=150, n_blocks=10)
     spec = LinkSpec(n_components=8, weight_decay=0.1, max_epochs=12)
     exact = train_links(pairs, spec, seed=0)
-    monkeypatch.setattr(_links_exact, "_MANY_PAIRS", 0)
-    monkeypatch.setattr(_links_exact, "_WIDE", 1)
+    improve_all(monkeypatch)
     steps = train_links(pairs, spec, seed=0)
     assert steps.history[0]["loss"] != exact.history[0]["loss"]
     assert steps.history[-1]["loss"] == pytest.approx(exact.history[-1]["loss"], rel=0.03)
@@ -147,8 +151,7 @@ def test_sweeps_by_steps_get_as_far(monkeypatch):
 @pytest.mark.parametrize(("heaviest", "is_exact"), [(2.0, False), (500.0, True)])
 def test_uneven_weights_are_solved(heaviest, is_exact, monkeypatch):
     """A few steps would leave the heavy pairs far from what they ask for."""
-    monkeypatch.setattr(_links_exact, "_MANY_PAIRS", 0)
-    monkeypatch.setattr(_links_exact, "_WIDE", 1)
+    improve_all(monkeypatch)
     pairs = block_pairs()
     weight = np.full(len(pairs.left), 2.0, np.float32)
     weight[::7] = heaviest

@@ -293,8 +293,8 @@ def sweep(left, right, tables, penalty, n_sweeps, end_sweep=None, relaxation=0.0
     """Solve the left table given the right one, then the right one anew, `n_sweeps` times.
 
     Each sweep but the first starts `relaxation` times the last change beyond what the one before it
-    found, which gets as far in fewer [2]_. Of many pairs, vectors of many links are improved by a few steps a sweep
-    instead.
+    found, which gets as far in fewer [2]_. Of many pairs, vectors of many links are not solved for but improved by a
+    few steps.
 
     `tables` are the left one, None at the very start, and the right one. Gives both, and whether Ctrl-C came between.
     `left.solve` makes every left vector of the right table the exact fold-in of its own links. `end_sweep(objective,

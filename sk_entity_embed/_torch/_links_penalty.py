@@ -96,7 +96,7 @@ def choose(
     weights = _WEIGHTS if negative_weight == "auto" else (negative_weight,)
     grid = _Grid(weights, links) if penalty is None else _Given(penalty)
     trial = _Trial(links, targets, n_components, rng, generator, device)
-    starts = [(at[0] if negative_weight == "auto" else 0, *at[1:]) for at in _starts(trial.n_pairs)]
+    starts = [_on_grid(at, negative_weight) for at in _starts(trial.n_pairs)]
     if not trial.can_score:
         return Choice(grid.penalty(starts[0]), 0.0, None, False)
     at, interrupted = _walk(trial, grid, starts, relaxation)
