@@ -11,9 +11,10 @@ from sk_entity_embed._fold_in import fold_in
 from sk_entity_embed._links_records import LinkPairs, LinkSpec, link_matrix
 from sk_entity_embed._torch import _links, _links_exact
 from sk_entity_embed._torch._links import train_links
-from sk_entity_embed._torch._links_exact import Penalty, Side, both_sides, sweep
-from sk_entity_embed._torch._links_penalty import _Grid, _walk, choose
+from sk_entity_embed._torch._links_exact import Penalty, Side, both_sides, sweep, whiten
+from sk_entity_embed._torch._links_penalty import _Grid, _Trial, _walk, choose
 
+_TRIAL = "sk_entity_embed._torch._links_penalty._Trial"
 FIXED = {"n_components": 4, "weight_decay": 0.1, "negative_weight": 0.02}
 
 
@@ -186,8 +187,10 @@ def test_history_has_a_falling_loss_of_each_sweep():
     assert losses[-1] < losses[0]
 
 
-def test_exact_left_vectors_are_fold_ins():
+@pytest.mark.parametrize("whitening", [0.0, 0.6])
+def test_exact_left_vectors_are_fold_ins(whitening, monkeypatch):
     """What fold-in gives for an entity of the training set is its vector."""
+    monkeypatch.setattr(f"{_TRIAL}.whitening", lambda *_: whitening)
     pairs = block_pairs()
     trained = train_links(pairs, LinkSpec(n_components=4), seed=0)
     links, _ = link_matrix(pairs)
@@ -224,7 +227,7 @@ def held_gain(trained, pairs, held):
 @pytest.fixture
 def always_polished(monkeypatch):
     """Whatever held-back pairs say, which are few here."""
-    monkeypatch.setattr("sk_entity_embed._torch._links_penalty._Trial.polish_share", lambda *_: 1.0)
+    monkeypatch.setattr(f"{_TRIAL}.polish_share", lambda *_: 1.0)
 
 
 @pytest.mark.usefixtures("always_polished")
@@ -672,6 +675,60 @@ def test_a_polish_must_not_rank_held_back_links_worse(factor, stays_off, monkeyp
         )
     trained = train_links(pairs, LinkSpec(n_components=8, weight_decay=0.3), seed=0)
     assert (trained.solved_right is None) == stays_off
+
+
+@pytest.mark.parametrize("amount", [0.0, 0.5, 1.0])
+def test_whitened_axes_have_the_power_that_is_left_of_their_variance(amount):
+    """All of it at 0, which is a rotation, none at 1; the norm stays."""
+    torch.manual_seed(0)
+    table = torch.randn(200, 4) @ torch.tensor(
+        [[3.0, 1, 0, 0], [0, 1, 1, 0], [0, 0, 0.3, 0], [0, 0, 0, 0.1]]
+    )
+    white = whiten(table, amount)
+    before, after = (torch.linalg.eigvalsh(t.T @ t) for t in (table, white))
+    assert before[-1] > 100 * before[0]
+    expected = before ** (1 - amount)
+    np.testing.assert_allclose(after / after.sum(), expected / expected.sum(), rtol=1e-3)
+    np.testing.assert_allclose(white.norm(), table.norm(), rtol=1e-5)
+
+
+def test_an_empty_axis_stays_empty():
+    """A table of fewer traits than components has no axis made of rounding errors."""
+    table = torch.zeros(20, 4)
+    table[:, 0] = torch.arange(20.0)
+    assert whiten(table, 1.0).isfinite().all()
+    assert whiten(torch.zeros(20, 4), 1.0).abs().max() == 0
+
+
+@pytest.mark.parametrize(
+    ("gains", "chosen"),
+    [([0.3, 0.3, 0.4], 0.0), ([0.3, 0.4, 0.3], 0.3), ([0.3, 0.4, 0.5, 0.6], 1.0)],
+)
+def test_held_back_links_choose_how_far_to_whiten(gains, chosen, monkeypatch):
+    """On as long as they rank better; the right table that is kept is that much whiter."""
+    gains = iter(gains)
+    asked, amounts = [], []
+    whitening = _Trial.whitening
+
+    def gains_of(self, v, kept):
+        asked.append(v)
+        return np.array([next(gains)])
+
+    def spied(self, kept):
+        with monkeypatch.context() as patch:
+            patch.setattr(f"{_TRIAL}._gains_behind", gains_of)
+            amounts.append(whitening(self, kept))
+        return amounts[-1]
+
+    spec = LinkSpec(n_components=4, solver="exact")
+    monkeypatch.setattr(f"{_TRIAL}.whitening", lambda *_: 0.0)
+    plain = train_links(block_pairs(), spec, seed=0).right_vectors
+    monkeypatch.setattr(f"{_TRIAL}.whitening", spied)
+    white = train_links(block_pairs(), spec, seed=0).right_vectors
+    assert amounts == [chosen]
+    assert len(asked) == min(2 + (0.0, 0.3, 0.6, 1.0).index(chosen), 4)
+    again = whiten(torch.from_numpy(plain), chosen) if chosen else plain
+    np.testing.assert_allclose(white, again, rtol=1e-4, atol=1e-5)
 
 
 def test_what_cannot_be_tried_is_not_polished():

@@ -14,7 +14,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from .._links_records import TrainedLinks, link_matrix
 from ._device import own_defaults
-from ._links_exact import Penalty, both_sides, start_table, sweep
+from ._links_exact import Penalty, both_sides, start_table, sweep, whiten
 from ._links_penalty import Choice, choose, penalty_of_kept
 from ._links_polish import polish, toward
 from ._links_sgd import Cosine, Factorization, Recipe, Softmax, as_batch, run_epochs
@@ -192,6 +192,8 @@ def _train_exact(pairs, spec, loss, seed, device, diary):
         return diary.end_epoch(mean, seconds, weight_decay=penalty.ridge)
 
     (_, v), stopped = sweep(left, right, begin.tables, penalty, n_sweeps, end_sweep, relaxation)
+    if begin.whitening:
+        v = whiten(v, begin.whitening)
     kept = penalty_of_kept(penalty, share > 0) if spec.weight_decay == "auto" else penalty
     x, _ = left.solve(v, kept)
     interrupted |= stopped
@@ -233,7 +235,7 @@ def _begin_exact(links, targets, spec, relaxation, seed, device):
     # With a penalty that is given the tables are those of a fit without polish.
     tables = None if given is None else by_chance()
     if given is not None and not may_polish:
-        return Choice(given, 0.0, tables, False)
+        return Choice(given, 0.0, 0.0, tables, False)
     choice = choose(
         links,
         targets,

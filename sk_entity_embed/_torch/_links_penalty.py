@@ -1,4 +1,4 @@
-"""Choose the penalty of the exact solver on held-back pairs, and how far to polish what it solved.
+"""Choose the penalty of the exact solver on held-back pairs, and how far to whiten and polish what it solved.
 
 No one value fits all data: the best ridge differs a hundred times and the best weight of a non-link a
 thousand times between catalogues with five links an item, film ratings with fifty, and tables where hardly
@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from scipy import sparse
 
-from ._links_exact import Penalty, Side, both_sides, start_table, sweep
+from ._links_exact import Penalty, Side, both_sides, start_table, sweep, whiten
 from ._links_polish import polish, toward
 
 _WEIGHTS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
@@ -29,31 +29,38 @@ _KEPT_WEIGHT = 2.5
 # Twice the ridge gains as much again there and takes .003 of codex_m's NDCG.
 _KEPT_RIDGE = 1.5
 # Where walks begin. Most begin at what suits books. Of many pairs, for which there are few trials, another place may be
-# better at once: heavier non-links and one ridge for all (NDCG@20 of "films" .249 to .261). A few pairs hold back too
-# few to tell by, and the latter is seldom bad for them ("agents" .628 to .646, ten seeds). Between the two a walk from
-# there may end too soon ("movielens_turned" .263 to .251). All by benchmarks/bench_links.py.
-_START, _OTHER_START = (2, 2, 1), (3, 3, 0)
-# A heavier non-link wants a larger ridge, so both are tried at once too: with either alone the walk may end too soon.
+# better at once: heavier non-links and one ridge for all (NDCG@20 of "films" .249 to .261; with the latter at (3, 3, 0)
+# "films_turned" has .308 for .319). A few pairs hold back too few to tell by, and the latter is seldom bad for them
+# ("agents" .628 to .646, ten seeds). Between the two a walk from there may end too soon ("movielens_turned" .263 to
+# .251). All by benchmarks/bench_links.py.
+_START, _OTHER_START = (2, 2, 1), (4, 2, 0)
+# Weight and ridge are tried together, too, either way: with one alone the walk may end too soon. Not at first, as many
+# pairs have few trials ("attr" .264 to .260).
 _STEPS = (
-    *((0, -1, 0), (0, 1, 0), (1, 0, 0), (-1, 0, 0)),
+    *((0, -1, 0), (0, 1, 0), (1, 0, 0), (-1, 0, 0), (1, -1, 0), (-1, 1, 0)),
     *((1, 1, 0), (-1, -1, 0), (0, 0, 1), (0, 0, -1)),
 )
 _FIRST_SWEEPS = 4
 # The later trials start from the best table so far. Of many pairs they sweep once and are few, so a step must be better
 # by half a standard error, lest they be spent on differences that held-back pairs cannot tell. Of fewer pairs they
 # sweep twice, as many times as come to so many pairs, and any gain counts: half a standard error takes up to .004 of a
-# table of R's packages, a whole one .014. A third more of them gains nothing. By benchmarks/bench_links.py, seeds 0 to
-# 2. A few hundred pairs hold back too few for that; fewer still, where all is chance, were not tried.
+# table of R's packages, a whole one .014. By benchmarks/bench_links.py, seeds 0 to 2. A few hundred pairs hold back too
+# few for that; fewer still, where all is chance, were not tried.
 # All pairs take part, however many: a sample of left entities thins the links of the right ones, for which another
 # penalty and less polish is best (three tenths of attr's and of codex_m's: NDCG@20 .267 to .243 and .453 to .434).
 _FEW_PAIRS, _MANY_PAIRS = range(250, 3000), 80_000
-_MIN_TRIALS, _MAX_TRIALS, _PAIRS_TRIED = 6, 24, 600_000
+_MIN_TRIALS, _MAX_TRIALS, _PAIRS_TRIED = 6, 36, 1_000_000
 _CLEAR = 0.5
 _MAX_RANKED = 10_000  # entities that a held-back pair is ranked among
 # Held-back pairs: as many as are ranked among others `_SCORES` times in all, but no more than a tenth.
 _MIN_HELD, _MAX_HELD, _SCORES = 2000, 4000, 20_000_000
 _HELD_SHARE = 0.1
 _BLOCK = 128  # held-back pairs ranked at a time: their scores stay in the cache
+# How far to whiten the right table before the left vectors that are kept are solved for, in this order as long as it
+# gets better: one penalty is then, along each axis, another one. Most tables want none of it; where it helps it does by
+# up to .013 ("planes" .273 to .283, "planes_turned" .404 to .419, 19 pair sets .4201 to .4217, seeds 0 to 2), and
+# precision@10 by 21 attributes changes by .0002 at the mean. In every sweep it is worse ("planes_turned" .386).
+_WHITENINGS = (0.3, 0.6, 1.0)
 # How far to polish is tried out in this order, with a quarter of the steps: enough to tell (with all of them no table
 # gains or loses .003). Half of the way hardly ever takes anything (tables of R's packages at a good penalty, two seeds:
 # NDCG@20 -.004 to .007), the whole up to .02, and of books and codex_m half is worth about half. So the way goes on
@@ -64,13 +71,14 @@ _EFFORT = 0.25
 
 @dataclass(frozen=True)
 class Choice:
-    """What held-back pairs chose: a penalty, and how far to polish, from 0 (not at all) to 1.
+    """What held-back pairs chose: a penalty, and how far to whiten and to polish the right table, from 0 to 1 each.
 
     `tables` are the left and the right one they were found with, a good start for the fit; None where there is nothing
     to hold back. `interrupted` tells whether Ctrl-C cut the search.
     """
 
     penalty: Penalty
+    whitening: float
     polish_share: float
     tables: tuple[torch.Tensor | None, torch.Tensor] | None
     interrupted: bool
@@ -98,16 +106,18 @@ def choose(
     trial = _Trial(links, targets, n_components, rng, generator, device)
     starts = [_on_grid(at, negative_weight) for at in _starts(trial.n_pairs)]
     if not trial.can_score:
-        return Choice(grid.penalty(starts[0]), 0.0, None, False)
+        return Choice(grid.penalty(starts[0]), 0.0, 0.0, None, False)
     at, interrupted = _walk(trial, grid, starts, relaxation)
-    chosen, share = grid.penalty(at), 0.0
-    if may_polish and not interrupted:
-        kept = penalty_of_kept(chosen, is_polished=True) if penalty is None else penalty
-        try:
-            share = trial.polish_share(kept, rng)
-        except KeyboardInterrupt:
-            interrupted = True
-    return Choice(chosen, share, trial.tables, interrupted)
+    chosen, whitening, share = grid.penalty(at), 0.0, 0.0
+    try:
+        if penalty is None and not interrupted:
+            whitening = trial.whitening(penalty_of_kept(chosen))
+        if may_polish and not interrupted:
+            kept = penalty_of_kept(chosen, is_polished=True) if penalty is None else penalty
+            share = trial.polish_share(kept, whitening, rng)
+    except KeyboardInterrupt:
+        interrupted = True
+    return Choice(chosen, whitening, share, trial.tables, interrupted)
 
 
 class _Grid:
@@ -275,16 +285,27 @@ class _Trial:
         )
         if interrupted:
             raise KeyboardInterrupt
-        v = self._last[1]
-        x = self._asked.solve(v, penalty_of_kept(penalty))[0].index_select(0, self._where)
-        return self._gains(x, v)
+        return self._gains_behind(self._last[1], penalty_of_kept(penalty))
 
-    def polish_share(self, kept, rng):
-        """How much of a short polish of the best table ranks about best, 0 if none of it.
+    def whitening(self, kept):
+        """How far to whiten the best table, 0 if none of it ranks better.
 
         `kept` is the penalty of the left vectors.
         """
-        v = self.tables[1]
+        best, gains = 0.0, self._gains_behind(self.tables[1], kept)
+        for amount in _WHITENINGS:
+            others = self._gains_behind(whiten(self.tables[1], amount), kept)
+            if not _is_better(others, gains, 0.0):
+                break
+            best, gains = amount, others
+        return best
+
+    def polish_share(self, kept, whitening, rng):
+        """How much of a short polish of the best table, whitened so far, ranks about best, 0 if none of it.
+
+        `kept` is the penalty of the left vectors.
+        """
+        v = whiten(self.tables[1], whitening) if whitening else self.tables[1]
         x = self._left.solve(v, kept)[0]
         polished = polish(self._known, x, v, rng, _EFFORT)
         x = x.index_select(0, self._rows)
@@ -295,6 +316,11 @@ class _Trial:
                 break
             best, gains = share, others
         return best
+
+    def _gains_behind(self, v, kept):
+        """As `_gains`, of left vectors that are solved with `v`."""
+        x = self._asked.solve(v, kept)[0].index_select(0, self._where)
+        return self._gains(x, v)
 
     def _gains(self, x, v):
         """1 / log2(1 + rank) of each held-back link, times its share in the mean, given its left vector."""
