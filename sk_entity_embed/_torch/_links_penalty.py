@@ -288,14 +288,14 @@ class _Trial:
         return self._gains_behind(self._last[1], penalty_of_kept(penalty))
 
     def whitening(self, kept):
-        """How far to whiten the best table, 0 if none of it ranks better.
+        """How far to whiten the best table, 0 if none of it ranks clearly better.
 
         `kept` is the penalty of the left vectors.
         """
         best, gains = 0.0, self._gains_behind(self.tables[1], kept)
         for amount in _WHITENINGS:
             others = self._gains_behind(whiten(self.tables[1], amount), kept)
-            if not _is_better(others, gains, 0.0):
+            if not _is_better(others, gains, _CLEAR):
                 break
             best, gains = amount, others
         return best
