@@ -73,8 +73,8 @@ class LinkSpec:
     learning_rate : float or "auto"
         Of the sgd solver, before its linear decay.
     weight_decay : float, None or "auto"
-        L2 penalty of the vectors; None is 0. ``"auto"`` chooses on held-back pairs for the exact solver, and for
-        ratings and known non-links.
+        L2 penalty of the vectors; None is 0. ``"auto"`` chooses on held-back pairs for the exact solver, with how
+        far its right table is whitened, and for ratings and known non-links.
     negative_weight : float or "auto"
         Weight of a non-link beside a link of weight 1 in the exact solver.
     """

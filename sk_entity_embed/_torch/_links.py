@@ -235,7 +235,7 @@ def _begin_exact(links, targets, spec, relaxation, seed, device):
     # With a penalty that is given the tables are those of a fit without polish.
     tables = None if given is None else by_chance()
     if given is not None and not may_polish:
-        return Choice(given, 0.0, 0.0, tables, False)
+        return Choice(given, tables)
     choice = choose(
         links,
         targets,

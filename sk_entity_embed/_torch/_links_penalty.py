@@ -57,9 +57,10 @@ _MIN_HELD, _MAX_HELD, _SCORES = 2000, 4000, 20_000_000
 _HELD_SHARE = 0.1
 _BLOCK = 128  # held-back pairs ranked at a time: their scores stay in the cache
 # How far to whiten the right table before the left vectors that are kept are solved for, in this order as long as it
-# gets better: one penalty is then, along each axis, another one. Most tables want none of it; where it helps it does by
-# up to .013 ("planes" .273 to .283, "planes_turned" .404 to .419, 19 pair sets .4201 to .4217, seeds 0 to 2), and
-# precision@10 by 21 attributes changes by .0002 at the mean. In every sweep it is worse ("planes_turned" .386).
+# gets clearly better: one penalty is then, along each axis, another one. Most tables want none of it (NDCG@20, seeds 0
+# to 2: "planes" .273 to .281, "planes_turned" .404 to .417, 19 pair sets .4201 to .4212), and left neighbours stay as
+# good (21 attributes: -.0002). If any gain counts, links gain half as much again, but right neighbours lose (codex_m
+# turned, two seeds: occupation .807 to .803, genre .365 to .360). In every sweep it is worse ("planes_turned" .388).
 _WHITENINGS = (0.3, 0.6, 1.0)
 # How far to polish is tried out in this order, with a quarter of the steps: enough to tell (with all of them no table
 # gains or loses .003). Half of the way hardly ever takes anything (tables of R's packages at a good penalty, two seeds:
@@ -78,10 +79,10 @@ class Choice:
     """
 
     penalty: Penalty
-    whitening: float
-    polish_share: float
     tables: tuple[torch.Tensor | None, torch.Tensor] | None
-    interrupted: bool
+    whitening: float = 0.0
+    polish_share: float = 0.0
+    interrupted: bool = False
 
 
 def choose(
@@ -106,7 +107,7 @@ def choose(
     trial = _Trial(links, targets, n_components, rng, generator, device)
     starts = [_on_grid(at, negative_weight) for at in _starts(trial.n_pairs)]
     if not trial.can_score:
-        return Choice(grid.penalty(starts[0]), 0.0, 0.0, None, False)
+        return Choice(grid.penalty(starts[0]), None)
     at, interrupted = _walk(trial, grid, starts, relaxation)
     chosen, whitening, share = grid.penalty(at), 0.0, 0.0
     try:
@@ -117,7 +118,7 @@ def choose(
             share = trial.polish_share(kept, whitening, rng)
     except KeyboardInterrupt:
         interrupted = True
-    return Choice(chosen, whitening, share, trial.tables, interrupted)
+    return Choice(chosen, trial.tables, whitening, share, interrupted)
 
 
 class _Grid:
