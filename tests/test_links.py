@@ -605,17 +605,20 @@ def test_the_search_leaves_a_penalty_that_is_far_too_strong(monkeypatch):
     assert not choice.interrupted
 
 
-@pytest.mark.parametrize("better", [0, 1])
-def test_a_walk_begins_at_the_better_start(better):
-    """And goes on among the neighbours of that one alone."""
+@pytest.mark.parametrize(("standard_errors", "begins"), [(-1.0, 0), (1.0, 0), (3.0, 1)])
+def test_a_walk_begins_at_the_better_start(standard_errors, begins):
+    """At the other one if that is clearly better; it goes on among the neighbours of that one alone."""
     starts, tried = ((2, 2, 1), (3, 3, 0)), []
+    spread = np.tile([-1.0, 1.0], 25)
 
     class Trial:
         n_pairs = 10_000
 
         def gains(self, at, *_):
             tried.append(at)
-            return np.full(50, float(at == starts[better]))
+            if at == starts[0]:
+                return np.zeros(50)
+            return spread + standard_errors / 50**0.5 if at == starts[1] else np.full(50, -9.0)
 
         def keep(self):
             kept.append(tried[-1])
@@ -628,10 +631,10 @@ def test_a_walk_begins_at_the_better_start(better):
             return at
 
     kept = []
-    assert _walk(Trial(), Grid(), starts, 0.0) == (starts[better], False)
-    assert kept == list(starts[: better + 1])
+    assert _walk(Trial(), Grid(), starts, 0.0) == (starts[begins], False)
+    assert kept == list(starts[: begins + 1])
     assert tried[:2] == list(starts)
-    near = np.abs(np.array(tried[2:]) - starts[better]).max(axis=1)
+    near = np.abs(np.array(tried[2:]) - starts[begins]).max(axis=1)
     assert len(near) > 3
     assert (near == 1).all()
 
