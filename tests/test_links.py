@@ -682,7 +682,7 @@ def test_a_polish_must_not_rank_held_back_links_worse(factor, stays_off, monkeyp
 
 @pytest.mark.parametrize("amount", [0.0, 0.5, 1.0])
 def test_whitened_axes_have_the_power_that_is_left_of_their_variance(amount):
-    """All of it at 0, which is a rotation, none at 1; the norm stays."""
+    """All of it at 0, none at 1; the norm stays."""
     torch.manual_seed(0)
     table = torch.randn(200, 4) @ torch.tensor(
         [[3.0, 1, 0, 0], [0, 1, 1, 0], [0, 0, 0.3, 0], [0, 0, 0, 0.1]]
@@ -730,7 +730,7 @@ def test_held_back_links_choose_how_far_to_whiten(gains, chosen, monkeypatch):
     white = train_links(block_pairs(), spec, seed=0).right_vectors
     assert amounts == [chosen]
     assert len(asked) == min(2 + (0.0, 0.3, 0.6, 1.0).index(chosen), 4)
-    again = whiten(torch.from_numpy(plain), chosen) if chosen else plain
+    again = whiten(torch.from_numpy(plain), chosen)
     np.testing.assert_allclose(white, again, rtol=1e-4, atol=1e-5)
 
 

@@ -192,8 +192,7 @@ def _train_exact(pairs, spec, loss, seed, device, diary):
         return diary.end_epoch(mean, seconds, weight_decay=penalty.ridge)
 
     (_, v), stopped = sweep(left, right, begin.tables, penalty, n_sweeps, end_sweep, relaxation)
-    if begin.whitening:
-        v = whiten(v, begin.whitening)
+    v = whiten(v, begin.whitening)
     kept = penalty_of_kept(penalty, share > 0) if spec.weight_decay == "auto" else penalty
     x, _ = left.solve(v, kept)
     interrupted |= stopped

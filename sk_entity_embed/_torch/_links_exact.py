@@ -220,10 +220,12 @@ def _solve(v, batch):
 def whiten(table, amount):
     """`table` in the axes of its second moments, each divided by its root mean square to the power `amount`.
 
-    From 0, a rotation, to 1, which makes all axes alike. A ridge of vectors that are solved with the table costs, along
-    an axis of second moment m, m ** `amount` times as much as before: at 0 weak axes shrink most, at 1 all alike. The
-    table's norm stays.
+    From 0, which leaves it as it is, to 1, which makes all axes alike. A ridge of vectors that are solved with the
+    table costs, along an axis of second moment m, m ** `amount` times as much as before: at 0 weak axes shrink most, at
+    1 all alike. The table's norm stays.
     """
+    if amount == 0:
+        return table
     values, basis = torch.linalg.eigh((table.T @ table).cpu().double())
     values = values.clamp_min(max(float(values[-1]), _TINY) * _LEAST_AXIS)
     turned = table @ (basis * values ** (-amount / 2)).float().to(table.device)

@@ -34,7 +34,7 @@ _KEPT_RIDGE = 1.5
 # ("agents" .628 to .634, ten seeds). Between the two a walk from there may end too soon ("movielens_turned" .263 to
 # .251). All by benchmarks/bench_links.py.
 _START, _OTHER_START = (2, 2, 1), (4, 2, 0)
-# The other one must be better by so many standard errors. Where it is best it is by 2.1 to 6.6; on parts of codex_m it
+# The later one must be better by so many standard errors. Where it is best it is by 2.1 to 6.6; on parts of codex_m it
 # is by .3 to 1.7, and from there neighbours lose (precision@10 of places of birth .097 to .092).
 _FAR_CLEAR = 2.0
 # Weight and ridge are tried together, too, either way: with one alone the walk may end too soon. Not at first, as many
@@ -175,7 +175,7 @@ def _starts(n_pairs):
 
 
 def _walk(trial, grid, starts, relaxation):
-    """From the better start to a better neighbour on the grid until there is none, and whether Ctrl-C came."""
+    """From the first start, or a clearly better one, to a better neighbour until there is none; and if Ctrl-C came."""
     steps, (at, *others) = list(_STEPS), starts
     n_sweeps = 1 if trial.n_pairs > _MANY_PAIRS else 2
     is_doubtful = trial.n_pairs in _FEW_PAIRS or trial.n_pairs > _MANY_PAIRS
@@ -309,7 +309,7 @@ class _Trial:
 
         `kept` is the penalty of the left vectors.
         """
-        v = whiten(self.tables[1], whitening) if whitening else self.tables[1]
+        v = whiten(self.tables[1], whitening)
         x = self._left.solve(v, kept)[0]
         polished = polish(self._known, x, v, rng, _EFFORT)
         x = x.index_select(0, self._rows)
