@@ -33,19 +33,20 @@ _R_PAIRS = {
 _TURNED = "_turned"  # the columns exchanged
 R_PAIRS = [name + end for name in _R_PAIRS for end in ("", _TURNED)]
 
-
-# name -> attributes of its items that are no pairs: package, table, column of the item, column of the attribute.
-_FILM_GENRES = ("dslabs", "movielens", "movieId", "genres")
-_PLANE_CARRIER = ("nycflights13", "flights", "tailnum", "carrier")
-_PLANE_MODEL = ("nycflights13", "planes", "tailnum", "model")
+# name -> attributes of its items that no pair states, and where: package, table, column of the item.
+_OF_FILMS = {"genres": ("dslabs", "movielens", "movieId")}
+_OF_PLANES = {
+    "carrier": ("nycflights13", "flights", "tailnum"),
+    "model": ("nycflights13", "planes", "tailnum"),
+}
 _R_ATTRIBUTES = {
-    "movielens_turned": [_FILM_GENRES],
-    "films_turned": [_FILM_GENRES],
-    "insteval": [("lme4", "InstEval", "s", "studage")],
-    "insteval_turned": [("lme4", "InstEval", "d", "dept")],
-    "flights": [_PLANE_CARRIER, _PLANE_MODEL],
-    "planes": [("nycflights13", "flights", "flight", "dest")],
-    "planes_turned": [_PLANE_CARRIER, _PLANE_MODEL],
+    "movielens_turned": _OF_FILMS,
+    "films_turned": _OF_FILMS,
+    "insteval": {"studage": ("lme4", "InstEval", "s")},
+    "insteval_turned": {"dept": ("lme4", "InstEval", "d")},
+    "flights": _OF_PLANES,
+    "planes": {"dest": ("nycflights13", "flights", "flight")},
+    "planes_turned": _OF_PLANES,
 }
 
 # Packages that come with this library: their files and the names that these use.
@@ -290,7 +291,7 @@ def common_attributes(data, n_mates=10, n_items=1000):
     if data.name == "code":
         return ["folder"]
     if data.name in R_PAIRS:
-        return [attribute for *_, attribute in _R_ATTRIBUTES.get(data.name, ())]
+        return list(_R_ATTRIBUTES.get(data.name, {}))
     kinds = []
     for kind in data.kinds:
         has, _ = attribute(data, kind)
@@ -302,8 +303,7 @@ def common_attributes(data, n_mates=10, n_items=1000):
 
 def _r_attribute(data, name):
     """Who has which value; several of one are parted by a bar, as genres of films are."""
-    source = next(source for source in _R_ATTRIBUTES[data.name] if source[-1] == name)
-    package, table, item, _ = source
+    package, table, item = _R_ATTRIBUTES[data.name][name]
     frame = _r_table(package, table, "")[[item, name]].dropna().drop_duplicates()
     frame = frame.assign(value=frame[name].astype(str).str.split("|")).explode("value")
     row = pd.Index(data.items).get_indexer(frame[item])
