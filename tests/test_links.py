@@ -11,7 +11,7 @@ from sk_entity_embed._fold_in import fold_in
 from sk_entity_embed._links_records import LinkPairs, LinkSpec, link_matrix
 from sk_entity_embed._torch import _links, _links_exact
 from sk_entity_embed._torch._links import train_links
-from sk_entity_embed._torch._links_exact import Penalty, Side, both_sides, sweep, whiten
+from sk_entity_embed._torch._links_exact import Penalty, Side, both_sides, pull, sweep, whiten
 from sk_entity_embed._torch._links_penalty import _Grid, _Trial, _walk, choose
 
 _TRIAL = "sk_entity_embed._torch._links_penalty._Trial"
@@ -630,6 +630,9 @@ def test_a_walk_begins_at_the_better_start(standard_errors, begins):
         def penalty(self, at):
             return at
 
+        def is_bearable(self, at):
+            return True
+
     kept = []
     assert _walk(Trial(), Grid(), starts, 0.0) == (starts[begins], False)
     assert kept == list(starts[: begins + 1])
@@ -637,6 +640,34 @@ def test_a_walk_begins_at_the_better_start(standard_errors, begins):
     near = np.abs(np.array(tried[2:]) - starts[begins]).max(axis=1)
     assert len(near) > 3
     assert (near == 1).all()
+
+
+@pytest.mark.parametrize("power", [0.0, 0.5])
+@pytest.mark.parametrize("kind", ["links", "binary"])
+@pytest.mark.parametrize(("factor", "stays"), [(0.7, True), (1.5, False)])
+def test_vectors_stay_where_links_pull_hard_enough(power, kind, factor, stays):
+    """A ridge above that of a pull of one lets them vanish, one below leaves some."""
+    pairs = block_pairs() if kind == "links" else weighted_pairs()
+    links, targets = link_matrix(pairs)
+    at_one = Penalty(0.05, pull(links, targets, Penalty(0.05, 1.0, power)), power)
+    np.testing.assert_allclose(pull(links, targets, at_one), 1, rtol=1e-6)
+    penalty = replace(at_one, ridge=factor * at_one.ridge)
+    sides = both_sides(links, targets, 4, torch.device("cpu"))
+    start = torch.ones(links.shape[1], 4) / 2
+    (_, v), _ = sweep(*sides, (None, start), penalty, 100)
+    assert (float(v.norm()) > 1e-3) == stays
+
+
+def test_the_search_does_not_let_the_vectors_vanish():
+    """Where only counts tell, vectors that shrink rank as well as any until nothing is left of them."""
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        linked = rng.random((150, 60)) < 0.6 / (1 + np.arange(60)) ** 0.7
+        trained = train_links(
+            LinkPairs(*np.nonzero(linked), None, None, *linked.shape), LinkSpec(), seed=seed
+        )
+        scores = trained.left_vectors @ trained.right_vectors.T
+        assert scores[linked].mean() > 0.05  # .087 and more; before a pull was asked for, .013
 
 
 def test_powers_of_the_penalty_agree_on_entities_of_middling_mass():

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from scipy import sparse
 
-from ._links_exact import Penalty, Side, both_sides, start_table, sweep, whiten
+from ._links_exact import Penalty, Side, both_sides, pull, start_table, sweep, whiten
 from ._links_polish import polish, toward
 
 _WEIGHTS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
@@ -43,6 +43,9 @@ _STEPS = (
     *((0, -1, 0), (0, 1, 0), (1, 0, 0), (-1, 0, 0), (1, -1, 0), (-1, 1, 0)),
     *((1, 1, 0), (-1, -1, 0), (0, 0, 1), (0, 0, -1)),
 )
+# A trial's few sweeps may rank well while the vectors shrink to nothing (one of three draws of "pets" and of
+# "agents_turned"). So no step leads to a penalty under which links would score less than .2.
+_LEAST_PULL = 1.25
 _FIRST_SWEEPS = 4
 # The later trials start from the best table so far. Of many pairs they sweep once and are few, so a step must be better
 # by half a standard error, lest they be spent on differences that held-back pairs cannot tell. Of fewer pairs they
@@ -106,7 +109,7 @@ def choose(
     A `penalty` that is given stays. `relaxation` is that of the first sweeps.
     """
     weights = _WEIGHTS if negative_weight == "auto" else (negative_weight,)
-    grid = _Grid(weights, links) if penalty is None else _Given(penalty)
+    grid = _Grid(weights, links, targets) if penalty is None else _Given(penalty)
     trial = _Trial(links, targets, n_components, rng, generator, device)
     starts = [_on_grid(at, negative_weight) for at in _starts(trial.n_pairs)]
     if not trial.can_score:
@@ -131,8 +134,9 @@ class _Grid:
     ridge is spread between frequent and rare entities.
     """
 
-    def __init__(self, weights, links):
+    def __init__(self, weights, links, targets=None):
         self._weights = weights
+        self._links, self._targets = links, targets
         self._shape, self._mass = links.shape, float(links.sum())
 
     def __contains__(self, at):
@@ -146,6 +150,10 @@ class _Grid:
             self._mass / n + weight * n_other for n, n_other in (self._shape, self._shape[::-1])
         )
         return Penalty(weight, ridge * middling ** ((0.5 - power) / 2), power)
+
+    def is_bearable(self, at):
+        """Whether the vectors do not vanish there."""
+        return pull(self._links, self._targets, self.penalty(at)) > _LEAST_PULL
 
 
 class _Given:
@@ -185,7 +193,7 @@ def _walk(trial, grid, starts, relaxation):
         gains = {at: trial.gains(grid.penalty(at), _FIRST_SWEEPS, relaxation)}
         trial.keep()
         for other in others:
-            if other in grid:
+            if other in grid and _may_step(grid, at, other):
                 # Further off than a neighbour, so the tables have further to go.
                 gains[other] = trial.gains(grid.penalty(other), n_sweeps + 1)
                 if _is_better(gains[other], gains[at], _FAR_CLEAR):
@@ -196,7 +204,7 @@ def _walk(trial, grid, starts, relaxation):
                 if len(gains) == most:
                     return at, False
                 new = tuple(i + j for i, j in zip(at, step, strict=True))
-                if new not in grid or new in gains:
+                if new not in grid or new in gains or not _may_step(grid, at, new):
                     continue
                 gains[new] = trial.gains(grid.penalty(new), n_sweeps)
                 if _is_better(gains[new], gains[at], clear):
@@ -209,6 +217,11 @@ def _walk(trial, grid, starts, relaxation):
     except KeyboardInterrupt:
         return at, True
     return at, False
+
+
+def _may_step(grid, at, new):
+    """Not to where the vectors vanish, unless they do already."""
+    return grid.is_bearable(new) or not grid.is_bearable(at)
 
 
 def _is_better(gains, others, clear):
