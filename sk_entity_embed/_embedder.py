@@ -711,7 +711,7 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         self._check_exact()
         names, indptr, indices = read_new(links, self._entities(1 - j))
         table = self._cached(("solved", 1 - j), lambda: self._solved_table(1 - j))
-        vectors = fold_in(table, indptr, indices, **self._fold_in)
+        vectors = fold_in(table, indptr, indices, **self._fold_in[j])
         vectors[~vectors.any(axis=1)] = self.unknown_vectors_[j]  # its links taught nothing either
         return names, vectors
 
@@ -776,7 +776,7 @@ class EntityEmbedder(CallbackSupportMixin, TransformerMixin, BaseEstimator):
             self._cached(("solved", 1 - j), lambda: self._solved_table(1 - j)),
             *(field for both in zip(of_a, of_b) for field in both),
             metric=self.metric,
-            **self._fold_in,
+            **self._fold_in[j],
         )
         order = np.argsort(~told.shared, kind="stable")[:n]
         return pd.DataFrame(

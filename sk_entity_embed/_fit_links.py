@@ -110,12 +110,18 @@ def _describe(attributes, pairs, trained):
         "loss_": trained.loss,
         "history_": [{"epoch": r["epoch"] + 1, "loss": r["loss"]} for r in trained.history],
         "n_epochs_": trained.n_epochs,
-        "_fold_in": {
-            "confidence": trained.confidence,
-            "negative_weight": trained.negative_weight,
-            "ridge": trained.ridge,
-            "ridge_power": trained.ridge_power,
-        },
+        "_fold_in": [
+            {
+                "confidence": trained.confidence,
+                "negative_weight": negative_weight,
+                "ridge": ridge,
+                "ridge_power": trained.ridge_power,
+            }
+            for negative_weight, ridge in (
+                (trained.negative_weight, trained.ridge),
+                (trained.right_negative_weight, trained.right_ridge),
+            )
+        ],
         "_links": _kept_links(pairs, trained) if trained.solver == "exact" else None,
     }
 

@@ -110,10 +110,12 @@ class TrainedLinks:
     confidence : float
         Weight of a link of sample weight 1 (the c of the fold-in).
     negative_weight : float
-        Weight of a non-link (w0 of the fold-in).
+        Weight of a non-link (w0 of the fold-in), for the left vectors.
     ridge, ridge_power : float
-        The penalty of an entity with k links is ``ridge * (k + negative_weight * n) **
+        The penalty of a left entity with k links is ``ridge * (k + negative_weight * n) **
         ridge_power`` with n the rows of the other table.
+    right_negative_weight, right_ridge : float
+        Those for the right vectors.
     history : list of dict
         A record per epoch: ``epoch``, ``loss``, ``seconds``.
     n_epochs : int
@@ -134,6 +136,8 @@ class TrainedLinks:
     negative_weight: float = 0.0
     ridge: float = 0.0
     ridge_power: float = 0.0
+    right_negative_weight: float = 0.0
+    right_ridge: float = 0.0
     history: list = field(default_factory=list)
     n_epochs: int = 0
     interrupted: bool = False

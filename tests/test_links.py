@@ -12,7 +12,7 @@ from sk_entity_embed._links_records import LinkPairs, LinkSpec, link_matrix
 from sk_entity_embed._torch import _links, _links_exact
 from sk_entity_embed._torch._links import train_links
 from sk_entity_embed._torch._links_exact import Penalty, Side, both_sides, pull, sweep, whiten
-from sk_entity_embed._torch._links_penalty import _Grid, _Trial, _walk, choose
+from sk_entity_embed._torch._links_penalty import Choice, _Grid, _Trial, _walk, choose
 
 _TRIAL = "sk_entity_embed._torch._links_penalty._Trial"
 FIXED = {"n_components": 4, "weight_decay": 0.1, "negative_weight": 0.02}
@@ -188,21 +188,36 @@ def test_history_has_a_falling_loss_of_each_sweep():
 
 
 @pytest.mark.parametrize("whitening", [0.0, 0.6])
-def test_exact_left_vectors_are_fold_ins(whitening, monkeypatch):
-    """What fold-in gives for an entity of the training set is its vector."""
-    monkeypatch.setattr(f"{_TRIAL}.whitening", lambda *_: whitening)
+@pytest.mark.parametrize("lightness", [1.0, 0.3])
+def test_exact_left_vectors_are_fold_ins(whitening, lightness, monkeypatch):
+    """What fold-in gives for an entity of the training set is its vector; on the right where that was solved last."""
+
+    def lightened(self, choice):
+        weight = lightness * choice.penalty.negative_weight
+        return replace(choice, kept=replace(choice.kept, negative_weight=weight))
+
+    monkeypatch.setattr(
+        f"{_TRIAL}.whitened", lambda _, choice: replace(choice, whitening=whitening)
+    )
+    monkeypatch.setattr(f"{_TRIAL}.lightened", lightened)
     pairs = block_pairs()
-    trained = train_links(pairs, LinkSpec(n_components=4), seed=0)
+    trained = train_links(pairs, LinkSpec(n_components=4, solver="exact"), seed=0)
     links, _ = link_matrix(pairs)
-    numbers = {
-        "negative_weight": trained.negative_weight,
-        "ridge": trained.ridge,
-        "ridge_power": trained.ridge_power,
-        "confidence": trained.confidence,
-    }
+    others = {"ridge_power": trained.ridge_power, "confidence": trained.confidence}
+    left = {"negative_weight": trained.negative_weight, "ridge": trained.ridge} | others
     table = trained.right_vectors if trained.solved_right is None else trained.solved_right
-    again = fold_in(table, links.indptr, links.indices, **numbers)
+    again = fold_in(table, links.indptr, links.indices, **left)
     np.testing.assert_allclose(again, trained.left_vectors, rtol=1e-2, atol=1e-3)
+    assert (trained.solved_right is None) == (lightness == 1)
+    if lightness < 1:
+        turned = links.T.tocsr()
+        right = {
+            "negative_weight": trained.right_negative_weight,
+            "ridge": trained.right_ridge,
+        } | others
+        assert left["negative_weight"] == pytest.approx(lightness * right["negative_weight"])
+        again = fold_in(trained.left_vectors, turned.indptr, turned.indices, **right)
+        np.testing.assert_allclose(again, trained.right_vectors, rtol=1e-2, atol=1e-3)
 
 
 def popular_pairs(seed, n=300, n_blocks=6):
@@ -227,7 +242,7 @@ def held_gain(trained, pairs, held):
 @pytest.fixture
 def always_polished(monkeypatch):
     """Whatever held-back pairs say, which are few here."""
-    monkeypatch.setattr(f"{_TRIAL}.polish_share", lambda *_: 1.0)
+    monkeypatch.setattr(f"{_TRIAL}.polished", lambda _, choice: replace(choice, polish_share=1.0))
 
 
 @pytest.mark.usefixtures("always_polished")
@@ -741,27 +756,112 @@ def test_held_back_links_choose_how_far_to_whiten(gains, chosen, monkeypatch):
     """On as long as they rank better; the right table that is kept is that much whiter."""
     gains = iter(gains)
     asked, amounts = [], []
-    whitening = _Trial.whitening
+    whitened = _Trial.whitened
 
     def gains_of(self, v, kept):
         asked.append(v)
         return np.array([next(gains)])
 
-    def spied(self, kept):
+    def spied(self, choice):
         with monkeypatch.context() as patch:
             patch.setattr(f"{_TRIAL}._gains_behind", gains_of)
-            amounts.append(whitening(self, kept))
-        return amounts[-1]
+            choice = whitened(self, choice)
+        amounts.append(choice.whitening)
+        return choice
 
     spec = LinkSpec(n_components=4, solver="exact")
-    monkeypatch.setattr(f"{_TRIAL}.whitening", lambda *_: 0.0)
+    monkeypatch.setattr(f"{_TRIAL}.lightened", lambda _, choice: choice)
+    monkeypatch.setattr(f"{_TRIAL}.whitened", lambda _, choice: choice)
     plain = train_links(block_pairs(), spec, seed=0).right_vectors
-    monkeypatch.setattr(f"{_TRIAL}.whitening", spied)
+    monkeypatch.setattr(f"{_TRIAL}.whitened", spied)
     white = train_links(block_pairs(), spec, seed=0).right_vectors
     assert amounts == [chosen]
     assert len(asked) == min(2 + (0.0, 0.3, 0.6, 1.0).index(chosen), 4)
     again = whiten(torch.from_numpy(plain), chosen)
     np.testing.assert_allclose(white, again, rtol=1e-4, atol=1e-5)
+
+
+def gains_of(standard_errors):
+    """Of a hundred held-back links, so many standard errors above those of none."""
+    return np.tile([-1.0, 1.0], 50) + standard_errors / 10
+
+
+@pytest.mark.parametrize(
+    ("weight", "standard_errors", "chosen"),
+    [
+        (1.0, [-2.0, -0.5], 0.083),  # the lightest that is not clearly worse
+        (1.0, [3.0], 0.028),
+        (1.0, [-1.0, -1.0, -1.0], 2.5),
+        (0.1, [-2.0, -2.0], 0.25),  # lighter than that of the sweeps, or none
+        (0.01, [], 0.025),
+    ],
+)
+def test_held_back_links_choose_lighter_non_links_for_the_left_vectors(
+    weight, standard_errors, chosen
+):
+    """From the lightest on, until one does not clearly rank worse; the heavier ones stay where all do."""
+    errors = iter(standard_errors)
+
+    class Trial:
+        def _gains_of_kept(self, choice):
+            is_first = choice.kept.negative_weight == 2.5 * weight
+            return np.zeros(100) if is_first else gains_of(next(errors))
+
+    choice = Choice(Penalty(weight, 0.2, 0.5), Penalty(2.5 * weight, 0.2, 0.5), None)
+    lightened = _Trial.lightened(Trial(), choice)
+    assert lightened == replace(choice, kept=replace(choice.kept, negative_weight=chosen))
+    assert next(errors, None) is None
+
+
+@pytest.mark.parametrize(
+    ("share", "standard_errors", "is_loose"),
+    [(0.5, 1.0, True), (1.0, -0.5, True), (1.0, -1.5, False), (0.0, 5.0, False)],
+)
+def test_a_polished_table_has_a_smaller_ridge(share, standard_errors, is_loose, monkeypatch):
+    """Unless its held-back links clearly rank worse for it; the left vectors keep most of theirs."""
+    swept = (torch.ones(3, 2), torch.ones(4, 2))
+
+    class Trial(_Trial):
+        def __init__(self):
+            self.n_pairs, self._left, self._right = 100, None, None
+            self._polished_gains = np.zeros(100)
+
+        def _kept_tables(self, choice):
+            return choice.tables
+
+        def _polish(self, x, v):
+            return v
+
+        def _gains_of_held(self, x, v):
+            return gains_of(standard_errors)
+
+    monkeypatch.setattr("sk_entity_embed._torch._links_penalty.sweep", lambda *_: (swept, False))
+    penalty = Penalty(0.01, 0.2, 0.5)
+    choice = Choice(penalty, replace(penalty, ridge=0.3), (None, swept[1]), polish_share=share)
+    loose = Trial().loosened(choice)
+    if not is_loose:
+        assert loose is choice
+        return
+    assert loose.tables is swept
+    assert loose.polish_share == 1
+    assert loose.penalty.ridge == pytest.approx(0.05)
+    assert 0.05 < loose.kept.ridge < 0.3
+
+
+def test_a_penalty_that_is_given_is_that_of_all_vectors():
+    """Neither heavier nor lighter non-links for the left ones, nor another ridge behind a polish."""
+    trained = train_links(block_pairs(), LinkSpec(n_components=4, weight_decay=0.3), seed=0)
+    assert trained.ridge == trained.right_ridge == 0.3
+    assert trained.negative_weight == trained.right_negative_weight == 0.01
+
+
+@pytest.mark.parametrize("weight_decay", ["auto", 0.3])
+def test_a_weight_of_non_links_that_is_given_is_not_lightened(weight_decay):
+    """It is that of the sweeps."""
+    spec = LinkSpec(n_components=4, negative_weight=0.5, weight_decay=weight_decay)
+    trained = train_links(block_pairs(), spec, seed=0)
+    assert trained.right_negative_weight == 0.5
+    assert trained.negative_weight == (1.25 if weight_decay == "auto" else 0.5)
 
 
 def test_what_cannot_be_tried_is_not_polished():

@@ -15,7 +15,7 @@ from sklearn.exceptions import ConvergenceWarning
 from .._links_records import TrainedLinks, link_matrix
 from ._device import own_defaults
 from ._links_exact import Penalty, both_sides, start_table, sweep, whiten
-from ._links_penalty import Choice, choose, penalty_of_kept
+from ._links_penalty import Choice, choose, kept_tables
 from ._links_polish import polish, toward
 from ._links_sgd import Cosine, Factorization, Recipe, Softmax, as_batch, run_epochs
 from ._threads import enough_threads
@@ -178,7 +178,7 @@ def _train_exact(pairs, spec, loss, seed, device, diary):
     links, targets = link_matrix(pairs)
     n_sweeps, relaxation = next(rest for up_to, *rest in _SWEEPS if links.nnz <= up_to)
     begin = _begin_exact(links, targets, spec, relaxation, seed, device)
-    penalty, share, interrupted = begin.penalty, begin.polish_share, begin.interrupted
+    penalty, kept, interrupted = begin.penalty, begin.kept, begin.interrupted
     if begin.tables[0] is None:
         n_sweeps = max(n_sweeps, _LEAST_FROM_CHANCE)
     if interrupted:
@@ -192,15 +192,13 @@ def _train_exact(pairs, spec, loss, seed, device, diary):
         return diary.end_epoch(mean, seconds, weight_decay=penalty.ridge)
 
     (_, v), stopped = sweep(left, right, begin.tables, penalty, n_sweeps, end_sweep, relaxation)
-    v = whiten(v, begin.whitening)
-    kept = penalty_of_kept(penalty, share > 0) if spec.weight_decay == "auto" else penalty
-    x, _ = left.solve(v, kept)
+    solved_right = whiten(v, begin.whitening)
+    x, v = kept_tables(left, right, solved_right, penalty, kept)
     interrupted |= stopped
-    solved_right = None
-    if share > 0 and not interrupted:
+    if begin.polish_share > 0 and not interrupted:
         try:
             polished = polish(links, x, v, np.random.default_rng(seed))
-            solved_right, v = v, toward(v, polished, share)
+            v = toward(v, polished, begin.polish_share)
         except KeyboardInterrupt:
             interrupted = True
     if interrupted:
@@ -210,11 +208,13 @@ def _train_exact(pairs, spec, loss, seed, device, diary):
         "exact",
         loss,
         diary,
-        solved_right=None if solved_right is None else _plain_array(solved_right),
+        solved_right=None if solved_right is v else _plain_array(solved_right),
         interrupted=interrupted,
         negative_weight=kept.negative_weight,
         ridge=kept.ridge,
         ridge_power=kept.power,
+        right_negative_weight=penalty.negative_weight,
+        right_ridge=penalty.ridge,
     )
 
 
@@ -234,7 +234,7 @@ def _begin_exact(links, targets, spec, relaxation, seed, device):
     # With a penalty that is given the tables are those of a fit without polish.
     tables = None if given is None else by_chance()
     if given is not None and not may_polish:
-        return Choice(given, tables)
+        return Choice(given, given, tables)
     choice = choose(
         links,
         targets,

@@ -1,13 +1,15 @@
-"""Choose the penalty of the exact solver on held-back pairs, and how far to whiten and polish what it solved.
+"""Choose the penalties of the exact solver on held-back pairs, and how far to whiten and polish what it solved.
 
 No one value fits all data: the best ridge differs a hundred times and the best weight of a non-link a
 thousand times between catalogues with five links an item, film ratings with fifty, and tables where hardly
 anything but popularity tells. A walk on a grid, each trial a sweep or two from the best tables so far, costs
-about as much as one fit; small tables, whose trials say less and cost less, are given more of them.
+about as much as one fit; small tables, whose trials say less and cost less, are given more of them. What is kept of
+it is then brought to its best step by step, each judged by the same pairs.
 """
 
 import math
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -28,6 +30,12 @@ _KEPT_WEIGHT = 2.5
 # benchmarks/bench_links.py, seeds 0 to 2: codex_m .816 to .818, attr's authors .286 to .288, wiki and genres the same).
 # Twice the ridge gains as much again there and takes .003 of codex_m's NDCG.
 _KEPT_RIDGE = 1.5
+# Where an entity has many links, heavy non-links may be chosen, and neighbours are better with light ones. So lighter
+# ones are tried for the kept left vectors, the lightest first, and the right table is solved for anew against these.
+# The first that is not clearly worse is taken: the links that chose the heavier ones speak for them more than new ones
+# would.
+_LIGHTS = (0.028, 0.083, 0.25)
+_LIGHT_CLEAR = 0.75
 # Where walks begin. Most begin at what suits books. Of many pairs, for which there are few trials, another place may be
 # better at once: heavier non-links and one ridge for all (NDCG@20 of "films" .249 to .261; with the latter at (3, 3, 0)
 # "films_turned" has .308 for .319). A few pairs hold back too few to tell by, and the latter is seldom bad for them
@@ -74,17 +82,24 @@ _WHITENINGS = (0.3, 0.6, 1.0)
 # unless it is clearly worse (18 pair sets, three seeds: .4222 on average, and .4217 where it must be better).
 _SHARES = (0.5, 1.0)
 _EFFORT = 0.25
+# A ridge shrinks the vectors of rare links, and a polish brings them back to length, so that a table which is polished
+# wants less of it: a quarter, unless that is clearly worse.
+# The left vectors keep most of theirs, lest neighbours lose (with half of it in place of .7 codex_m's occupations have
+# .8154 for .8171, with all of it NDCG gains half as much).
+_LOOSER, _KEPT_LOOSER, _LOOSE_CLEAR = 0.25, 0.7, 1.0
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What held-back pairs chose: a penalty, and how far to whiten and to polish the right table, from 0 to 1 each.
+    """What held-back pairs chose: penalties, and how far to whiten and to polish the right table, from 0 to 1 each.
 
-    `tables` are the left and the right one they were found with, a good start for the fit; None where there is nothing
-    to hold back. `interrupted` tells whether Ctrl-C cut the search.
+    `penalty` is that of the sweeps and `kept` that of the left vectors which are kept. `tables` are the left and the
+    right one they were found with, a good start for the fit; None where there is nothing to hold back. `interrupted`
+    tells whether Ctrl-C cut the search.
     """
 
     penalty: Penalty
+    kept: Penalty
     tables: tuple[torch.Tensor | None, torch.Tensor] | None
     whitening: float = 0.0
     polish_share: float = 0.0
@@ -106,25 +121,35 @@ def choose(
 ):
     """The choice under which held-back links rank best.
 
-    A `penalty` that is given stays. `relaxation` is that of the first sweeps.
+    A `penalty` that is given stays, for the left vectors that are kept as well. `relaxation` is that of the first
+    sweeps.
     """
     weights = _WEIGHTS if negative_weight == "auto" else (negative_weight,)
     grid = _Grid(weights, links, targets) if penalty is None else _Given(penalty)
     trial = _Trial(links, targets, n_components, rng, generator, device)
     starts = [_on_grid(at, negative_weight) for at in _starts(trial.n_pairs)]
-    if not trial.can_score:
-        return Choice(grid.penalty(starts[0]), None)
-    at, interrupted = _walk(trial, grid, starts, relaxation)
-    chosen, whitening, share = grid.penalty(at), 0.0, 0.0
+    at, tables, interrupted = starts[0], None, False
+    if trial.can_score:
+        at, interrupted = _walk(trial, grid, starts, relaxation)
+        tables = trial.tables
+    chosen = grid.penalty(at)
+    choice = Choice(chosen, _heavier(chosen), tables, interrupted=interrupted)
+    steps = [trial.whitened]
+    if negative_weight == "auto":
+        steps.append(trial.lightened)
+    if may_polish:
+        steps += [partial(trial.polished, kept_ridge=_KEPT_RIDGE), trial.loosened]
+    if penalty is not None:
+        choice = replace(choice, kept=penalty)
+        steps = [trial.polished] if may_polish else []
+    if interrupted or not trial.can_score:
+        return choice
     try:
-        if penalty is None and not interrupted:
-            whitening = trial.whitening(penalty_of_kept(chosen))
-        if may_polish and not interrupted:
-            kept = penalty_of_kept(chosen, is_polished=True) if penalty is None else penalty
-            share = trial.polish_share(kept, whitening, rng)
+        for step in steps:
+            choice = step(choice)
     except KeyboardInterrupt:
-        interrupted = True
-    return Choice(chosen, trial.tables, whitening, share, interrupted)
+        choice = replace(choice, interrupted=True)
+    return choice
 
 
 class _Grid:
@@ -182,10 +207,15 @@ def _starts(n_pairs):
     return (_START, _OTHER_START) if n_pairs > _MANY_PAIRS else (_START,)
 
 
+def _n_sweeps(n_pairs):
+    """Of a trial that starts from the best tables so far."""
+    return 1 if n_pairs > _MANY_PAIRS else 2
+
+
 def _walk(trial, grid, starts, relaxation):
     """From the first start, or a clearly better one, to a better neighbour until there is none; and if Ctrl-C came."""
     steps, (at, *others) = list(_STEPS), starts
-    n_sweeps = 1 if trial.n_pairs > _MANY_PAIRS else 2
+    n_sweeps = _n_sweeps(trial.n_pairs)
     is_doubtful = trial.n_pairs in _FEW_PAIRS or trial.n_pairs > _MANY_PAIRS
     clear = _CLEAR if is_doubtful else 0.0
     most = int(min(max(_MIN_TRIALS, _PAIRS_TRIED / trial.n_pairs), _MAX_TRIALS))
@@ -230,17 +260,31 @@ def _is_better(gains, others, clear):
     return difference.sum() > clear * difference.std() * len(difference) ** 0.5
 
 
-def penalty_of_kept(penalty, is_polished=False):
-    """The penalty for the left vectors that are kept, given the one that the tables were solved with."""
-    return replace(
-        penalty,
-        negative_weight=_KEPT_WEIGHT * penalty.negative_weight,
-        ridge=(_KEPT_RIDGE if is_polished else 1.0) * penalty.ridge,
-    )
+def _heavier(penalty):
+    """The penalty of the left vectors that are kept, unless held-back links speak for another one."""
+    return replace(penalty, negative_weight=_KEPT_WEIGHT * penalty.negative_weight)
+
+
+def _with_ridge(penalty, factor):
+    return replace(penalty, ridge=factor * penalty.ridge)
+
+
+def kept_tables(left, right, v, penalty, kept):
+    """The left table that is kept, and the right one to go with it, given the one that `penalty` was solved with.
+
+    Against left vectors of lighter non-links than its own the right one is solved for anew.
+    """
+    x = left.solve(v, kept)[0]
+    is_lighter = kept.negative_weight < penalty.negative_weight
+    return x, right.solve(x, penalty)[0] if is_lighter else v
 
 
 class _Trial:
-    """A split of the links, and the tables of the best trial so far."""
+    """A split of the links, and the tables of the best trial so far.
+
+    When the penalty is chosen, `whitened`, `lightened`, `polished` and `loosened`, in this order, each give a choice
+    that is as good or better.
+    """
 
     def __init__(self, links, targets, n_components, rng, generator, device):
         n_held = min(max(_MIN_HELD, _SCORES // min(links.shape[1], _MAX_RANKED)), _MAX_HELD)
@@ -275,6 +319,9 @@ class _Trial:
         self._rows = torch.from_numpy(rows).to(device)
         self._columns = torch.from_numpy(columns).to(device)
         self._draw_competitors(known[rows], columns, rng, device)
+        self._polish_seed = rng.integers(
+            2**32
+        )  # the same pairs in the same order, so that polishes compare
 
     def _draw_competitors(self, known, columns, rng, device):
         """Whom each held-back pair is ranked among: neither known links nor itself."""
@@ -302,37 +349,74 @@ class _Trial:
         )
         if interrupted:
             raise KeyboardInterrupt
-        return self._gains_behind(self._last[1], penalty_of_kept(penalty))
+        return self._gains_behind(self._last[1], _heavier(penalty))
 
-    def whitening(self, kept):
-        """How far to whiten the best table, 0 if none of it ranks clearly better.
-
-        `kept` is the penalty of the left vectors.
-        """
-        best, gains = 0.0, self._gains_behind(self.tables[1], kept)
+    def whitened(self, choice):
+        """`choice` with the right table whitened as far as it clearly ranks better."""
+        best, gains = 0.0, self._gains_behind(self.tables[1], choice.kept)
         for amount in _WHITENINGS:
-            others = self._gains_behind(whiten(self.tables[1], amount), kept)
+            others = self._gains_behind(whiten(self.tables[1], amount), choice.kept)
             if not _is_better(others, gains, _CLEAR):
                 break
             best, gains = amount, others
-        return best
+        return replace(choice, whitening=best)
 
-    def polish_share(self, kept, whitening, rng):
-        """How much of a short polish of the best table, whitened so far, ranks about best, 0 if none of it.
+    def lightened(self, choice):
+        """`choice` with the lightest non-links for the kept left vectors that do not clearly rank worse."""
+        weights = [w for w in _LIGHTS if w < choice.penalty.negative_weight]
+        gains = self._gains_of_kept(choice) if weights else None
+        for weight in weights:
+            light = replace(choice, kept=replace(choice.kept, negative_weight=weight))
+            if not _is_better(gains, self._gains_of_kept(light), _LIGHT_CLEAR):
+                return light
+        return choice
 
-        `kept` is the penalty of the left vectors.
+    def polished(self, choice, kept_ridge=1.0):
+        """`choice` with as much of a short polish of the right table as ranks about best.
+
+        Where any does, the ridge of the left vectors is `kept_ridge` times as large.
         """
-        v = whiten(self.tables[1], whitening)
-        x = self._left.solve(v, kept)[0]
-        polished = polish(self._known, x, v, rng, _EFFORT)
-        x = x.index_select(0, self._rows)
-        best, gains = 0.0, self._gains(x, v)
+        shrunk = replace(choice, kept=_with_ridge(choice.kept, kept_ridge))
+        x, v = self._kept_tables(shrunk)
+        polished = self._polish(x, v)
+        gains = self._gains_of_held(x, v)
         for share in _SHARES:
-            others = self._gains(x, toward(v, polished, share))
+            others = self._gains_of_held(x, toward(v, polished, share))
             if _is_better(gains, others, _CLEAR):
                 break
-            best, gains = share, others
-        return best
+            choice, gains = replace(shrunk, polish_share=share), others
+        self._polished_gains = gains
+        return choice
+
+    def loosened(self, choice):
+        """`choice` with a smaller ridge behind a whole polish, unless there is none or that clearly ranks worse."""
+        if choice.polish_share == 0:
+            return choice
+        penalty = _with_ridge(choice.penalty, _LOOSER)
+        n_sweeps = _n_sweeps(self.n_pairs)
+        tables, interrupted = sweep(self._left, self._right, choice.tables, penalty, n_sweeps)
+        if interrupted:
+            raise KeyboardInterrupt
+        kept = _with_ridge(choice.kept, _KEPT_LOOSER)
+        loose = replace(choice, penalty=penalty, kept=kept, tables=tables, polish_share=1.0)
+        x, v = self._kept_tables(loose)
+        gains = self._gains_of_held(x, self._polish(x, v))
+        return choice if _is_better(self._polished_gains, gains, _LOOSE_CLEAR) else loose
+
+    def _kept_tables(self, choice):
+        """The tables that would be kept but for the polish."""
+        v = whiten(choice.tables[1], choice.whitening)
+        return kept_tables(self._left, self._right, v, choice.penalty, choice.kept)
+
+    def _polish(self, x, v):
+        return polish(self._known, x, v, np.random.default_rng(self._polish_seed), _EFFORT)
+
+    def _gains_of_kept(self, choice):
+        return self._gains_of_held(*self._kept_tables(choice))
+
+    def _gains_of_held(self, x, v):
+        """As `_gains`, of a whole left table."""
+        return self._gains(x.index_select(0, self._rows), v)
 
     def _gains_behind(self, v, kept):
         """As `_gains`, of left vectors that are solved with `v`."""
