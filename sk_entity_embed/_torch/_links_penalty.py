@@ -3,8 +3,8 @@
 No one value fits all data: the best ridge differs a hundred times and the best weight of a non-link a
 thousand times between catalogues with five links an item, film ratings with fifty, and tables where hardly
 anything but popularity tells. A walk on a grid, each trial a sweep or two from the best tables so far, costs
-about as much as one fit; small tables, whose trials say less and cost less, are given more of them. What is kept of
-it is then brought to its best step by step, each judged by the same pairs.
+about as much as one fit; small tables, whose trials say less and cost less, are given more of them. What is made of
+the tables is then chosen step by step, each judged by the same pairs.
 """
 
 import math
@@ -82,11 +82,6 @@ _WHITENINGS = (0.3, 0.6, 1.0)
 # unless it is clearly worse (18 pair sets, three seeds: .4222 on average, and .4217 where it must be better).
 _SHARES = (0.5, 1.0)
 _EFFORT = 0.25
-# A ridge shrinks the vectors of rare links, and a polish brings them back to length, so that a table which is polished
-# wants less of it: a quarter, unless that is clearly worse.
-# The left vectors keep most of theirs, lest neighbours lose (with half of it in place of .7 codex_m's occupations have
-# .8154 for .8171, with all of it NDCG gains half as much).
-_LOOSER, _KEPT_LOOSER, _LOOSE_CLEAR = 0.25, 0.7, 1.0
 
 
 @dataclass(frozen=True)
@@ -133,17 +128,17 @@ def choose(
         at, interrupted = _walk(trial, grid, starts, relaxation)
         tables = trial.tables
     chosen = grid.penalty(at)
-    choice = Choice(chosen, _heavier(chosen), tables, interrupted=interrupted)
-    steps = [trial.whitened]
-    if negative_weight == "auto":
-        steps.append(trial.lightened)
-    if may_polish:
-        steps += [partial(trial.polished, kept_ridge=_KEPT_RIDGE), trial.loosened]
-    if penalty is not None:
-        choice = replace(choice, kept=penalty)
-        steps = [trial.polished] if may_polish else []
+    choice = Choice(chosen, penalty or _heavier(chosen), tables, interrupted=interrupted)
     if interrupted or not trial.can_score:
         return choice
+    steps = []
+    if penalty is None:
+        steps.append(trial.whitened)
+    if penalty is None and negative_weight == "auto":
+        steps.append(trial.lightened)
+    if may_polish:
+        kept_ridge = _KEPT_RIDGE if penalty is None else 1.0
+        steps.append(partial(trial.polished, kept_ridge=kept_ridge))
     try:
         for step in steps:
             choice = step(choice)
@@ -207,15 +202,10 @@ def _starts(n_pairs):
     return (_START, _OTHER_START) if n_pairs > _MANY_PAIRS else (_START,)
 
 
-def _n_sweeps(n_pairs):
-    """Of a trial that starts from the best tables so far."""
-    return 1 if n_pairs > _MANY_PAIRS else 2
-
-
 def _walk(trial, grid, starts, relaxation):
     """From the first start, or a clearly better one, to a better neighbour until there is none; and if Ctrl-C came."""
     steps, (at, *others) = list(_STEPS), starts
-    n_sweeps = _n_sweeps(trial.n_pairs)
+    n_sweeps = 1 if trial.n_pairs > _MANY_PAIRS else 2
     is_doubtful = trial.n_pairs in _FEW_PAIRS or trial.n_pairs > _MANY_PAIRS
     clear = _CLEAR if is_doubtful else 0.0
     most = int(min(max(_MIN_TRIALS, _PAIRS_TRIED / trial.n_pairs), _MAX_TRIALS))
@@ -265,10 +255,6 @@ def _heavier(penalty):
     return replace(penalty, negative_weight=_KEPT_WEIGHT * penalty.negative_weight)
 
 
-def _with_ridge(penalty, factor):
-    return replace(penalty, ridge=factor * penalty.ridge)
-
-
 def kept_tables(left, right, v, penalty, kept):
     """The left table that is kept, and the right one to go with it, given the one that `penalty` was solved with.
 
@@ -282,8 +268,8 @@ def kept_tables(left, right, v, penalty, kept):
 class _Trial:
     """A split of the links, and the tables of the best trial so far.
 
-    When the penalty is chosen, `whitened`, `lightened`, `polished` and `loosened`, in this order, each give a choice
-    that is as good or better.
+    When the penalty is chosen, `whitened`, `lightened` and `polished`, in this order, each give a choice that is as
+    good or better.
     """
 
     def __init__(self, links, targets, n_components, rng, generator, device):
@@ -319,9 +305,7 @@ class _Trial:
         self._rows = torch.from_numpy(rows).to(device)
         self._columns = torch.from_numpy(columns).to(device)
         self._draw_competitors(known[rows], columns, rng, device)
-        self._polish_seed = rng.integers(
-            2**32
-        )  # the same pairs in the same order, so that polishes compare
+        self._rng = rng
 
     def _draw_competitors(self, known, columns, rng, device):
         """Whom each held-back pair is ranked among: neither known links nor itself."""
@@ -371,45 +355,27 @@ class _Trial:
                 return light
         return choice
 
-    def polished(self, choice, kept_ridge=1.0):
+    def polished(self, choice, kept_ridge):
         """`choice` with as much of a short polish of the right table as ranks about best.
 
         Where any does, the ridge of the left vectors is `kept_ridge` times as large.
         """
-        shrunk = replace(choice, kept=_with_ridge(choice.kept, kept_ridge))
+        kept = replace(choice.kept, ridge=kept_ridge * choice.kept.ridge)
+        shrunk = replace(choice, kept=kept)
         x, v = self._kept_tables(shrunk)
-        polished = self._polish(x, v)
+        polished = polish(self._known, x, v, self._rng, _EFFORT)
         gains = self._gains_of_held(x, v)
         for share in _SHARES:
             others = self._gains_of_held(x, toward(v, polished, share))
             if _is_better(gains, others, _CLEAR):
                 break
             choice, gains = replace(shrunk, polish_share=share), others
-        self._polished_gains = gains
         return choice
-
-    def loosened(self, choice):
-        """`choice` with a smaller ridge behind a whole polish, unless there is none or that clearly ranks worse."""
-        if choice.polish_share == 0:
-            return choice
-        penalty = _with_ridge(choice.penalty, _LOOSER)
-        n_sweeps = _n_sweeps(self.n_pairs)
-        tables, interrupted = sweep(self._left, self._right, choice.tables, penalty, n_sweeps)
-        if interrupted:
-            raise KeyboardInterrupt
-        kept = _with_ridge(choice.kept, _KEPT_LOOSER)
-        loose = replace(choice, penalty=penalty, kept=kept, tables=tables, polish_share=1.0)
-        x, v = self._kept_tables(loose)
-        gains = self._gains_of_held(x, self._polish(x, v))
-        return choice if _is_better(self._polished_gains, gains, _LOOSE_CLEAR) else loose
 
     def _kept_tables(self, choice):
         """The tables that would be kept but for the polish."""
         v = whiten(choice.tables[1], choice.whitening)
         return kept_tables(self._left, self._right, v, choice.penalty, choice.kept)
-
-    def _polish(self, x, v):
-        return polish(self._known, x, v, np.random.default_rng(self._polish_seed), _EFFORT)
 
     def _gains_of_kept(self, choice):
         return self._gains_of_held(*self._kept_tables(choice))
