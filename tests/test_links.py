@@ -675,6 +675,14 @@ def test_vectors_stay_where_links_pull_hard_enough(power, kind, factor, stays):
     assert (float(v.norm()) > 1e-3) == stays
 
 
+@pytest.mark.filterwarnings("error")
+def test_an_entity_without_links_has_no_pull():
+    """Where non-links weigh nothing its ridge is zero; that of the others counts."""
+    links, _ = link_matrix(block_pairs())
+    links.resize(61, 41)
+    assert 0 < pull(links, None, Penalty(0.0, 1.0, 0.5)) < np.inf
+
+
 def test_the_search_does_not_let_the_vectors_vanish():
     """Where only counts tell, vectors that shrink rank as well as any until nothing is left of them."""
     for seed in range(3):

@@ -65,8 +65,9 @@ def pull(links, targets, penalty, n_steps=10):
     """
     matrix = (links if targets is None else links.multiply(targets)).tocsr()
     mass = [np.asarray(links.sum(axis=axis), np.float64).ravel() for axis in (1, 0)]
-    n_other = links.shape[::-1]
-    left, right = (penalty.of(m, n) ** -0.5 for m, n in zip(mass, n_other, strict=True))
+    ridges = (penalty.of(m, n) for m, n in zip(mass, links.shape[::-1], strict=True))
+    # Of an entity without links the ridge may be zero; nothing pulls it.
+    left, right = (np.maximum(ridge, _TINY) ** -0.5 for ridge in ridges)
     turned = matrix.T.tocsr()
     v, size = np.sqrt(mass[1]), 0.0
     for _ in range(n_steps):
