@@ -60,8 +60,8 @@ _DEBIAN = {
     "debian": ("Pre-Depends", "Depends", "Recommends", "Suggests"),  # needs which other package
     "debtags": ("Tag",),  # has which property
 }
-# Sets in which no pair states an attribute -> the attribute.
-FRESH = {"code": "folder"} | dict.fromkeys(_DEBIAN, "section")
+# Sets whose items fall into groups that no pair states -> what these are.
+GROUPED = {"code": "folder"} | dict.fromkeys(_DEBIAN, "section")
 
 # name -> package, table, the two columns, what is rated, which rows. On these the choice of the decay was tried out.
 _R_RATINGS = {
@@ -112,7 +112,7 @@ class Links:
 
 @cache
 def load(name):
-    """The pair set called `name`: attr, wiki, codex_m, article (synthetic, for timing), one of FRESH or R_PAIRS."""
+    """The pair set called `name`: attr, wiki, codex_m, article (synthetic, for timing), one of GROUPED or R_PAIRS."""
     if name in R_PAIRS:
         frame = _r_pairs(name)
     elif name == "code":
@@ -319,7 +319,7 @@ def attribute(data, kind):
     """Who has which value of an attribute, and a mask of the pairs that state it (held out)."""
     if data.name in _R_ATTRIBUTES:
         return _r_attribute(data, kind), np.zeros(len(data.left), bool)
-    if data.name in FRESH:
+    if data.name in GROUPED:
         return _groups(data), np.zeros(len(data.left), bool)
     if data.name == "wiki":  # authors are in the infoboxes; links and categories name them too
         return _wiki_authors(data)
@@ -328,9 +328,9 @@ def attribute(data, kind):
 
 
 def common_attributes(data, n_mates=10, n_items=1000):
-    """Kinds of links by which so many items have so many mates each; of FRESH and R's tables, what no pair states."""
-    if data.name in FRESH:
-        return [FRESH[data.name]]
+    """Kinds of links by which so many items have so many mates each; of GROUPED and R's tables, what no pair states."""
+    if data.name in GROUPED:
+        return [GROUPED[data.name]]
     if data.name in R_PAIRS:
         return list(_R_ATTRIBUTES.get(data.name, {}))
     kinds = []

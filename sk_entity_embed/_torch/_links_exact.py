@@ -56,25 +56,26 @@ class Penalty:
         return self.ridge * (mass + self.negative_weight * n_other) ** self.power
 
 
-def pull(links, targets, penalty, n_steps=10):
+def pull(links, targets, penalty, enough=np.inf, n_steps=10):
     """How hard the links pull small vectors away from zero: at 1 or below, sweeps let all vectors vanish.
 
     Where all vectors are small, a sweep multiplies them by the links' confidences times targets, each divided by the
     ridges of its two entities. The largest singular value, with roots of the ridges, says whether they grow. Of
-    entities that are all alike, links then score 1 - 1 / pull. By power iteration, from below.
+    entities that are all alike, links then score 1 - 1 / pull. By power iteration, from below, until it is `enough`.
     """
     matrix = (links if targets is None else links.multiply(targets)).tocsr()
     mass = [np.asarray(links.sum(axis=axis), np.float64).ravel() for axis in (1, 0)]
     ridges = (penalty.of(m, n) for m, n in zip(mass, links.shape[::-1], strict=True))
-    # Of an entity without links the ridge may be zero; nothing pulls it.
-    left, right = (np.maximum(ridge, _TINY) ** -0.5 for ridge in ridges)
-    turned = matrix.T.tocsr()
-    v, size = np.sqrt(mass[1]), 0.0
+    # Of an entity without links the ridge may be zero; nothing pulls it. In the matrix's own type, lest it be copied.
+    left, right = ((np.maximum(ridge, _TINY) ** -0.5).astype(matrix.dtype) for ridge in ridges)
+    v, size = np.sqrt(mass[1]).astype(matrix.dtype), 0.0
     for _ in range(n_steps):
         x = left * (matrix @ (right * v / max(np.linalg.norm(v), _TINY)))
-        size = np.linalg.norm(x)
-        v = right * (turned @ (left * x))
-    return float(size)
+        size = float(np.linalg.norm(x))
+        if size > enough:
+            break
+        v = right * (matrix.T @ (left * x))
+    return size
 
 
 @dataclass(frozen=True)

@@ -176,7 +176,8 @@ class _Grid:
 
     def is_bearable(self, at):
         """Whether the vectors do not vanish there."""
-        return pull(self._links, self._targets, self.penalty(at)) > _LEAST_PULL
+        reached = pull(self._links, self._targets, self.penalty(at), enough=_LEAST_PULL)
+        return reached > _LEAST_PULL
 
 
 class _Given:
