@@ -35,8 +35,8 @@ _KEPT_RIDGE = 1.5
 # The first that is not clearly worse is taken: the links that chose the heavier ones speak for them more than new ones
 # would. By benchmarks/bench_links.py, seeds 0 to 2: precision@10 of lecturers' departments .689 to .695, of films'
 # genres .626 to .634, of planes' models .737 to .743, no attribute loses; NDCG@20 of "films_turned" .319 to .325,
-# "insteval" .726 to .733, "films" .261 to .255, "movielens" .224 to .220, of 16 pair sets .0005 more on average. Of
-# books and codex_m the chosen weight is smaller than any of these.
+# "insteval" .726 to .733, "films" .261 to .255, "movielens" .224 to .220, of 15 pair sets .0005 more on average. Of
+# books and codex_m the chosen weight is mostly smaller than these.
 _LIGHTS = (0.028, 0.083, 0.25)
 _LIGHT_CLEAR = 0.75
 # Where walks begin. Most begin at what suits books. Of many pairs, for which there are few trials, another place may be
