@@ -126,13 +126,13 @@ def choose(
     grid = _Grid(weights, links, targets) if penalty is None else _Given(penalty)
     trial = _Trial(links, targets, n_components, rng, generator, device)
     starts = [_on_grid(at, negative_weight) for at in _starts(trial.n_pairs)]
-    at, tables, interrupted = starts[0], None, False
-    if trial.can_score:
-        at, interrupted = _walk(trial, grid, starts, relaxation)
-        tables = trial.tables
+    if not trial.can_score:
+        chosen = grid.penalty(starts[0])
+        return Choice(chosen, penalty or _heavier(chosen), None)
+    at, interrupted = _walk(trial, grid, starts, relaxation)
     chosen = grid.penalty(at)
-    choice = Choice(chosen, penalty or _heavier(chosen), tables, interrupted=interrupted)
-    if interrupted or not trial.can_score:
+    choice = Choice(chosen, penalty or _heavier(chosen), trial.tables, interrupted=interrupted)
+    if interrupted:
         return choice
     steps = []
     if penalty is None:
@@ -141,7 +141,7 @@ def choose(
         steps.append(trial.lightened)
     if may_polish:
         kept_ridge = _KEPT_RIDGE if penalty is None else 1.0
-        steps.append(partial(trial.polished, kept_ridge=kept_ridge))
+        steps.append(partial(trial.polished, kept_ridge=kept_ridge, rng=rng))
     try:
         for step in steps:
             choice = step(choice)
@@ -309,7 +309,6 @@ class _Trial:
         self._rows = torch.from_numpy(rows).to(device)
         self._columns = torch.from_numpy(columns).to(device)
         self._draw_competitors(known[rows], columns, rng, device)
-        self._rng = rng
 
     def _draw_competitors(self, known, columns, rng, device):
         """Whom each held-back pair is ranked among: neither known links nor itself."""
@@ -359,7 +358,7 @@ class _Trial:
                 return light
         return choice
 
-    def polished(self, choice, kept_ridge):
+    def polished(self, choice, kept_ridge, rng):
         """`choice` with as much of a short polish of the right table as ranks about best.
 
         Where any does, the ridge of the left vectors is `kept_ridge` times as large.
@@ -367,7 +366,7 @@ class _Trial:
         kept = replace(choice.kept, ridge=kept_ridge * choice.kept.ridge)
         shrunk = replace(choice, kept=kept)
         x, v = self._kept_tables(shrunk)
-        polished = polish(self._known, x, v, self._rng, _EFFORT)
+        polished = polish(self._known, x, v, rng, _EFFORT)
         gains = self._gains_of_held(x, v)
         for share in _SHARES:
             others = self._gains_of_held(x, toward(v, polished, share))
